@@ -1,0 +1,154 @@
+"""Runs an application on uvicorn, and stops it in the order that loses nothing."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from typing import Any, Final
+
+import uvicorn
+
+from collabd.errors import CollabdError
+from collabd.settings import Settings
+
+logger = logging.getLogger("collabd.server")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+WEBSOCKETS: Final = "websockets-sansio"
+"""uvicorn's name for the portable WebSocket layer."""
+
+LAST_MINUTE_SECONDS: Final = 2.0
+"""How far past ``shutdown_seconds`` a process that hangs (in a dead disk, say) is ended by force."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, except for its end: rooms are drained first, signals end it with 0, and in bounded time.
+
+    uvicorn alone closes every socket, then tells the application to stop, and last dies of the signal it got.
+    Here it stops accepting, waits for ``drain`` (everything received is committed and acknowledged, and each
+    room closes its sockets), and only then does what it always does.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        settings: Settings,
+        drain: Callable[[], Awaitable[None]],
+        *,
+        websockets: str | type[asyncio.Protocol] = WEBSOCKETS,
+    ) -> None:
+        """``websockets`` is what frames WebSocket messages, in uvicorn's terms (``Config(ws=…)``)."""
+        config = uvicorn.Config(
+            _briefly(application),
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            ws=websockets,
+            ws_max_size=settings.max_message_bytes,
+            ws_per_message_deflate=False,  # 200 KB can inflate to 62 MB
+            lifespan="on",
+            interface="asgi3",
+            workers=1,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
+        )
+        super().__init__(config)
+        self._settings = settings
+        self._drain = drain
+        self.exit_code = 0
+
+    def serve_until_stopped(self) -> int:
+        """Serve until SIGINT or SIGTERM and return the exit code: 0 if everything received was committed."""
+        try:
+            self.run()
+        except SystemExit:  # uvicorn's way to say that it could not start, after logging why
+            return 1
+        return self.exit_code
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser. Valid once started."""
+        port = self.servers[0].sockets[0].getsockname()[1]
+        host = "localhost" if self._settings.host in ("0.0.0.0", "::") else self._settings.host
+        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so on stdout in one line."""
+        await super().startup(sockets)
+        if self.started:
+            sys.stdout.write(f"collabd is serving {self.address}  (store: {self._settings.store})\n")
+            sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, drain the rooms, then let uvicorn close what is left and stop the application."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.shutdown_seconds
+        _end_by_force_after(self._settings.shutdown_seconds + LAST_MINUTE_SECONDS)
+        for server in self.servers:
+            server.close()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._drain()
+        except TimeoutError:
+            self.exit_code = 1
+            logger.error("could not commit everything within %g s", self._settings.shutdown_seconds)
+        except Exception:
+            self.exit_code = 1
+            logger.exception("draining failed")
+        self.config.timeout_graceful_shutdown = max(1, math.floor(deadline - loop.time()))
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Take SIGINT and SIGTERM as a wish to stop; unlike uvicorn, not as a cause of death afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _briefly(application: Application) -> Application:
+    """Let a start that failed for a reason of ours be told in its one sentence, without a traceback."""
+
+    async def wrapped(scope: Message, receive: Receive, send: Send) -> None:
+        async def send_briefly(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and isinstance(
+                error := sys.exception(), CollabdError
+            ):
+                message = {**message, "message": str(error)}
+            await send(message)
+
+        await application(scope, receive, send_briefly if scope["type"] == "lifespan" else send)
+
+    return wrapped
+
+
+def _end_by_force_after(seconds: float) -> None:
+    """End the process if it is still there then; what was acknowledged is on disk already."""
+
+    def end() -> None:
+        logger.critical("still not stopped after %g s: ending now", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,1 @@
+"""What makes a checkout ready; see scripts/prepare.py."""

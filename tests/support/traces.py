@@ -1,0 +1,137 @@
+"""Recorded editing sessions (tests/data), and how to play them again.
+
+A trace is a list of transactions, each with patches ``[position, deleted, inserted]`` in Unicode code points. In a
+concurrent one a transaction also has an agent and parents, and its positions refer to the document as the agent
+saw it: everything the parents build on, and nothing else.
+"""
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pycrdt import Text
+
+from collabd.protocol.ranges import IdRanges
+from collabd.protocol.update import UpdateSummary, check_update
+from tests.support.clients import Client
+
+DATA = Path(__file__).parent.parent / "data"
+
+Patch = tuple[int, int, str]
+
+IN_FLIGHT = 500
+"""How many transactions may be on their way."""
+
+
+class Turn(NamedTuple):
+    """One transaction of one agent."""
+
+    patches: list[Patch]
+    foreign: int
+    """How many transactions of the other agent it builds on."""
+
+
+class Session(NamedTuple):
+    """What each agent did, in order, and the text all must end with."""
+
+    agents: list[list[Turn]]
+    end: str
+
+
+def load(name: str) -> Session:
+    """Read a trace of one or two agents."""
+    with gzip.open(DATA / f"{name}.json.gz", "rt", encoding="utf-8") as file:
+        trace = json.load(file)
+    assert not trace.get("startContent")
+    agents: list[list[Turn]] = [[] for _ in range(trace.get("numAgents", 1))]
+    seen: list[list[int]] = []
+    for txn in trace["txns"]:
+        agent = txn.get("agent", 0)
+        known = [max((seen[p][a] for p in txn.get("parents", ())), default=0) for a in range(len(agents))]
+        foreign = known[1 - agent] if len(agents) == 2 else 0
+        agents[agent].append(Turn([(at, gone, new) for at, gone, new in txn["patches"]], foreign))
+        known[agent] = len(agents[agent])
+        seen.append(known)
+    return Session(agents, trace["endContent"])
+
+
+class Typist:
+    """Plays one agent's turns on a client, which must hold back what it receives if there is another agent."""
+
+    def __init__(self, client: Client, turns: Sequence[Turn]) -> None:
+        self.client = client
+        self.played: list[UpdateSummary] = []
+        """What each turn so far inserted and deleted."""
+        self._turns = turns
+        self._text = ""
+        """The client's text, kept beside it since asking for it takes long."""
+        self._structs = IdRanges()
+        self._deletes = IdRanges()
+
+    async def play(self, other: "Typist | None" = None) -> None:
+        """Play all turns.
+
+        ``other`` is who edits at the same time. Wherever it needs the document as it was in the middle of our turns,
+        we let it be saved, and so sent, before we go on: else the server may send what is before and after in one
+        message.
+        """
+        stops = {turn.foreign for turn in other._turns} if other is not None else set()
+        client = self.client
+        for number, turn in enumerate(self._turns, 1):
+            if other is not None:
+                await self._catch_up(other, turn.foreign)
+            self._type(turn.patches)
+            if number in stops:
+                await client.saved_all()
+            elif client.sent - client.saved >= IN_FLIGHT:
+                await client.until(lambda: client.sent - client.saved < IN_FLIGHT // 2)
+        await client.saved_all()
+
+    async def _catch_up(self, other: "Typist", count: int) -> None:
+        """Apply what was held back until the other's first ``count`` turns are in the document."""
+        client = self.client
+        while not self._has(other, count):
+            await client.until(lambda: bool(client.held) or self._has(other, count))
+            if client.held:
+                self._note(check_update(client.held[0]))
+                client.release(1)
+                self._text = str(client.text)
+
+    def _has(self, other: "Typist", count: int) -> bool:
+        if count == 0:
+            return True
+        if len(other.played) < count:
+            return False
+        last = other.played[count - 1]
+        return all(self._structs.covers(*run) for run in last.structs) and all(
+            self._deletes.covers(*run) for run in last.deletes
+        )
+
+    def _note(self, summary: UpdateSummary) -> None:
+        for client, start, end in summary.structs:
+            self._structs.add(client, start, end)
+        for client, start, end in summary.deletes:
+            self._deletes.add(client, start, end)
+
+    def _type(self, patches: Sequence[Patch]) -> None:
+        with self.client.editing():
+            for patch in patches:
+                self._text = apply_patch(self.client.text, self._text, patch)
+        summary = check_update(self.client.last_edit)
+        self.played.append(summary)
+        self._note(summary)
+
+
+def apply_patch(text: Text, before: str, patch: Patch) -> str:
+    """Apply a patch to a text that reads ``before``; return what it reads then."""
+    position, gone, new = patch
+    start, end = position, position + gone
+    if not before.isascii():
+        start, end = len(before[:position].encode()), len(before[: position + gone].encode())
+    if gone:
+        del text[start:end]
+    if new:
+        text.insert(start, new)
+    return before[:position] + new + before[position + gone :]

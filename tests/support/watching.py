@@ -1,0 +1,96 @@
+"""What can be seen of a running server from outside: metrics, log lines, memory, its database."""
+
+import asyncio
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.clients import WAIT_SECONDS
+from tests.support.server import RunningServer
+
+ServerFactory = Callable[..., RunningServer]
+"""The type of the fixture ``server``."""
+
+
+def figures(server: RunningServer) -> dict[str, float]:
+    """All metrics, by name; one with labels as ``name{code=1000}``."""
+    status, text = server.get("/metrics")
+    assert status == 200
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+async def becomes(look: Callable[[], object], expected: object, seconds: float = WAIT_SECONDS) -> None:
+    """Return once ``look()`` gives what is expected; fail if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while (seen := await asyncio.to_thread(look)) != expected:
+        assert time.monotonic() < deadline, f"{seen!r} did not become {expected!r}"
+        await asyncio.sleep(0.02)
+
+
+async def figure_becomes(
+    server: RunningServer, name: str, expected: float, seconds: float = WAIT_SECONDS
+) -> None:
+    """Return once a metric has the value expected."""
+    await becomes(lambda: figures(server).get(name, 0.0), expected, seconds)
+
+
+def log_lines(server: RunningServer, event: str | None = None) -> list[dict[str, Any]]:
+    """The log of a server that runs with ``--log-format json``, or the lines of one event of it."""
+    lines = [json.loads(line) for line in server.log.splitlines()]
+    return [line for line in lines if event is None or line.get("event") == event]
+
+
+def exported_text(server: RunningServer, document: str) -> str:
+    """The document's text as the HTTP interface gives it out."""
+    status, text = server.get(f"/api/v1/documents/{quote(document, safe='')}?format=text&root=content")
+    assert status == 200, text
+    return text
+
+
+def resident_bytes(server: RunningServer) -> int:
+    """Memory the server's process has in use."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def database(server: RunningServer) -> Path:
+    """Where the server's SQLite file is."""
+    return Path(server.store.removeprefix("sqlite:///"))
+
+
+def select(server: RunningServer, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """Look something up in the database without touching it, also while the server runs."""
+    with sqlite3.connect(f"file:{database(server)}?mode=ro", uri=True) as connection:
+        found = connection.execute(query, parameters).fetchall()
+    connection.close()
+    return found
+
+
+def logged_updates(server: RunningServer, document: str) -> int:
+    """How many updates of a document are in the log."""
+    query = """
+        SELECT coalesce(sum(log.count), 0) FROM log JOIN documents ON documents.id = log.document
+        WHERE documents.name = ?"""
+    return int(select(server, query, document)[0][0])
+
+
+def snapshot_seq(server: RunningServer, document: str) -> int:
+    """Up to which update the snapshot of a document goes; 0 if there is none."""
+    query = """
+        SELECT coalesce(max(snapshots.seq), 0) FROM snapshots
+        JOIN documents ON documents.id = snapshots.document WHERE documents.name = ?"""
+    return int(select(server, query, document)[0][0])
