@@ -1,0 +1,32 @@
+"""What a document may be called."""
+
+import unicodedata
+from typing import Final
+
+from collabd.errors import InvalidName
+
+MAX_NAME_BYTES: Final = 255
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if a document may be called so.
+
+    A name is 1 to 255 bytes of UTF-8 in normalization form C, without control characters, and none of the
+    segments between its slashes is empty, ``.`` or ``..``.
+
+    Raises:
+        InvalidName: it may not.
+    """
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidName("the name is not valid Unicode") from error
+    if not 1 <= size <= MAX_NAME_BYTES:
+        raise InvalidName(f"a name has 1 to {MAX_NAME_BYTES} bytes, not {size}")
+    if not unicodedata.is_normalized("NFC", name):
+        raise InvalidName("the name is not in Unicode normalization form C")
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise InvalidName("the name has a control character")
+    if not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise InvalidName("between slashes there must be something other than '.' and '..'")
+    return name

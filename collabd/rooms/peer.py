@@ -1,0 +1,67 @@
+"""One connection to a room."""
+
+import itertools
+from typing import Final
+
+from collabd.auth.base import ANONYMOUS, Access, Principal
+from collabd.errors import CollabdError
+from collabd.protocol.session import Session
+
+from .outbox import Frame, Outbox
+
+_numbers: Final = itertools.count(1)
+
+
+def next_number() -> int:
+    """A number for somebody who writes, different from all others in this process."""
+    return next(_numbers)
+
+
+class Peer:
+    """A connection that follows a document.
+
+    Args:
+        outbox: takes what the peer shall get.
+        acknowledges: whether it asked to be told what is committed.
+    """
+
+    __slots__ = (
+        "access",
+        "acknowledges",
+        "address",
+        "is_quiet",
+        "joined_at",
+        "number",
+        "outbox",
+        "principal",
+        "session",
+        "updates",
+    )
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        principal: Principal = ANONYMOUS,
+        access: Access = Access.WRITE,
+        address: str = "",
+        acknowledges: bool = False,
+    ) -> None:
+        self.number = next_number()
+        self.outbox = outbox
+        self.session = Session()
+        self.principal = principal
+        self.access = access
+        self.address = address
+        self.acknowledges = acknowledges
+        self.joined_at = 0.0
+        self.updates = 0
+        self.is_quiet = True
+        """Whether nothing was sent to it since the last tick of the keep-alive."""
+
+    def send(self, frame: Frame) -> None:
+        self.is_quiet = False
+        self.outbox.send(frame)
+
+    def close(self, error: CollabdError) -> None:
+        self.outbox.close(error)

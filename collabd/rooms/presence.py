@@ -1,0 +1,111 @@
+"""Who is here, as the room vouches for it. Pure: entries in, entries to broadcast out.
+
+A connection owns one awareness client id: the first it speaks for. Entries for other ids are dropped, since
+stock providers rebroadcast everybody's. The clocks that leave the room are the room's own and only ever grow,
+because clients ignore an entry whose clock they have seen, also after its owner left and came back with the
+clock it had.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from collabd.protocol.awareness import Entry
+
+REMEMBERED_CLOCKS: Final = 4096
+
+
+class Presence:
+    """The awareness of one room."""
+
+    def __init__(self) -> None:
+        self._owner: dict[int, int] = {}
+        self._owned: dict[int, int] = {}
+        self._person: dict[int, str] = {}
+        self._received: dict[int, int] = {}
+        self._sent: dict[int, int] = {}
+        self._present: dict[int, Entry] = {}
+
+    def join(self, peer: int, person: str) -> list[Entry]:
+        """Take in a connection of ``person``; the answer is everybody it should hear of."""
+        self._person[peer] = person
+        return self.everyone()
+
+    def everyone(self) -> list[Entry]:
+        """An entry for each client that is present."""
+        return list(self._present.values())
+
+    def receive(self, peer: int, entries: Sequence[Entry]) -> list[Entry]:
+        """Take in what a connection says; the answer is what changed, to be broadcast."""
+        return [
+            self._publish(entry.client, entry.clock, entry.state)
+            for entry in entries
+            if self._may_speak(peer, entry) and self._is_news(entry)
+        ]
+
+    def leave(self, peer: int) -> list[Entry]:
+        """Forget a connection; the answer is the removal to broadcast."""
+        del self._person[peer]
+        client = self._owned.pop(peer, None)
+        if client is None:
+            return []
+        del self._owner[client]
+        self._received.pop(client, None)
+        if client not in self._present:
+            return []
+        return [self._publish(client, 0, None)]
+
+    def may_echo(self, peer: int) -> bool:
+        """Whether the connection's own entries may be sent back to it.
+
+        A client takes an entry about itself with a higher clock for the truth, so an entry whose clock the
+        room had to raise must not return to its owner.
+        """
+        client = self._owned.get(peer)
+        return client is None or self._sent.get(client) == self._received.get(client)
+
+    def client_of(self, peer: int) -> int | None:
+        """The awareness client id that a connection speaks for."""
+        return self._owned.get(peer)
+
+    def _may_speak(self, peer: int, entry: Entry) -> bool:
+        owner = self._owner.get(entry.client)
+        if owner == peer:
+            return True
+        if peer in self._owned or entry.state is None:
+            return False
+        if owner is not None:
+            # A reconnecting client takes over from its own connection that has not been noticed to be dead.
+            # Somebody who only repeats what they heard has no newer clock.
+            same_person = self._person[owner] == self._person[peer]
+            if not same_person or entry.clock <= self._sent.get(entry.client, 0):
+                return False
+            del self._owned[owner]
+        self._owner[entry.client] = peer
+        self._owned[peer] = entry.client
+        self._received.pop(entry.client, None)
+        return True
+
+    def _is_news(self, entry: Entry) -> bool:
+        received = self._received.get(entry.client, -1)
+        if entry.clock < received or (entry.clock == received and entry.state is not None):
+            return False
+        self._received[entry.client] = entry.clock
+        return entry.state is not None or entry.client in self._present
+
+    def _publish(self, client: int, clock: int, state: str | None) -> Entry:
+        sent = max(clock, self._sent.pop(client, -1) + 1)
+        self._sent[client] = sent
+        entry = Entry(client, sent, state)
+        if state is None:
+            self._present.pop(client, None)
+            self._forget_old_clocks()
+        else:
+            self._present[client] = entry
+        return entry
+
+    def _forget_old_clocks(self) -> None:
+        excess = len(self._sent) - REMEMBERED_CLOCKS
+        if excess > 0:
+            gone = [client for client in self._sent if client not in self._present][:excess]
+            for client in gone:
+                del self._sent[client]

@@ -1,0 +1,538 @@
+"""The actor that owns a document: it carries out what :class:`~collabd.rooms.state.RoomState` decides, in
+order.
+
+All of it runs on one event loop, between awaits, so that nothing else ever touches the document. An update is
+committed to the log before it is applied, and applied before anybody else sees it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from pycrdt import Awareness, Channel, Doc
+from pycrdt.websocket import YRoom
+
+from collabd.auth.base import Access
+from collabd.errors import (
+    CollabdError,
+    DocumentDamaged,
+    DocumentExists,
+    MalformedInput,
+    NotAllowed,
+    Overloaded,
+    UpdateRejected,
+)
+from collabd.persistence.base import Appended, Store, StoredDocument
+from collabd.protocol import messages
+from collabd.protocol.awareness import Entry
+from collabd.protocol.awareness import encode as encode_awareness
+from collabd.protocol.session import (
+    KEEP_ALIVE,
+    PresenceReceived,
+    StateRequested,
+    UpdateReceived,
+)
+from collabd.protocol.update import check_update
+
+from .channel import serve_channel
+from .observer import Observer
+from .outbox import Frame
+from .peer import Peer, next_number
+from .presence import Presence
+from .replica import EMPTY_STATE_VECTOR, Replica, ReplicaBroken
+from .state import Batch, Early, RoomState
+
+logger = logging.getLogger(__name__)
+
+NOBODY: Final = 0
+"""The author of what is sent to everybody."""
+KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
+
+
+class RoomLimits(NamedTuple):
+    """The bounds of one room."""
+
+    backlog_bytes: int = 32 * 1024 * 1024
+    """What may wait to be committed."""
+    early_bytes: int = 4 * 1024 * 1024
+    """What may wait for an update it builds on."""
+    snapshot_updates: int = 500
+    """Updates after the last snapshot from which on a new one may be made."""
+    snapshot_updates_at_most: int = 10_000
+    """Updates after the last snapshot from which on a new one is made however large it is."""
+    queue_bytes: int = 16 * 1024 * 1024
+    """What may wait to be sent to one peer."""
+
+
+class DocumentRoom(YRoom):
+    """A pycrdt room whose document is backed by the log.
+
+    Read ``ydoc`` as you like between awaits, but change it through :meth:`edit` only: whatever is written to
+    ``ydoc`` itself is neither checked nor committed nor sent to anybody.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        stored: StoredDocument | None,
+        *,
+        limits: RoomLimits,
+        observer: Observer,
+        revive: bool = False,
+    ) -> None:
+        # YRoom's own initialization would observe the document and enter the server as a participant.
+        self.name = name
+        self.log = logger
+        self.clients = set()
+        self.ystore = None
+        self.ready_event = asyncio.Event()  # type: ignore[assignment]
+        self.opened_at = self.idle_since = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._store = store
+        self._limits = limits
+        self._observer = observer
+        self._revive = revive
+        self._state = RoomState(max_backlog=limits.backlog_bytes, max_early=limits.early_bytes)
+        self._presence = Presence()
+        self._news: dict[int, Entry] = {}
+        self._peers: dict[int, Peer] = {}
+        self._waiting: dict[int, asyncio.Future[int]] = {}
+        self._postponed: list[tuple[Peer, bytes]] | None = None
+        self._flush_is_due = False
+        self._handed_over_at = 0.0
+        self._full_state: tuple[int, Frame] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._progress = asyncio.Event()
+        self._ended: CollabdError | None = None
+        self._version = 0
+        self.document_id: int | None = None
+        self._snapshot_size = self._tail_updates = self._tail_bytes = 0
+        if stored is None:
+            self._replica = Replica()
+        else:
+            self._restore(stored)
+        self.ydoc: Doc[Any] = self._replica.doc
+        self.ready = True
+
+    # What pycrdt-websocket's rooms offer
+
+    @property
+    def awareness(self) -> Awareness:  # type: ignore[override]
+        """Who is here, as a copy: changing it changes nothing."""
+        copy = Awareness(Doc())
+        copy.apply_awareness_update(encode_awareness(self._presence.everyone()), "room")
+        return copy
+
+    async def serve(self, channel: Channel) -> None:
+        """Let a connection take part until it ends. Anything with pycrdt's ``Channel`` interface will do."""
+        await serve_channel(self, channel, self._limits.queue_bytes)
+
+    async def __aenter__(self) -> "DocumentRoom":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.flushed()
+
+    # Peers
+
+    @property
+    def peers(self) -> Iterable[Peer]:
+        """Everybody connected."""
+        return self._peers.values()
+
+    def join(self, peer: Peer) -> None:
+        """Let a peer take part: from now on it gets what happens here, and :meth:`receive` takes what it
+        sends.
+
+        Raises:
+            CollabdError: it cannot join; close it with this.
+        """
+        if self._ended is not None:
+            raise self._ended
+        if peer.access < Access.READ:
+            raise NotAllowed("you may not read this document")
+        if self._state.is_full:
+            raise Overloaded("too much waits to be saved in this document")
+        self._peers[peer.number] = peer
+        peer.joined_at = self._loop.time()
+        self._observer.joined(self.name, peer.number, peer.principal.id, peer.address)
+        peer.send(self._step1())
+        everyone = self._presence.join(peer.number, peer.principal.id)
+        if everyone:
+            peer.send(_presence_frame(everyone))
+
+    def leave(self, peer: Peer, code: int = 1000, reason: str = "") -> None:
+        """Let go of a peer that joined. Everybody else hears of it at once."""
+        if self._peers.pop(peer.number, None) is None:
+            return
+        self._state.leave(peer.number)
+        self._spread(self._presence.leave(peer.number))
+        if not self._peers:
+            self.idle_since = self._loop.time()
+        seconds = self._loop.time() - peer.joined_at
+        self._observer.left(self.name, peer.number, peer.principal.id, code, reason, seconds, peer.updates)
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """Take in one WebSocket message of a peer that joined.
+
+        Raises:
+            CollabdError: the message was not taken; close the peer with this. Nothing else is affected.
+        """
+        for event in peer.session.receive(data):
+            if isinstance(event, UpdateReceived):
+                self._take(peer, event)
+            elif isinstance(event, PresenceReceived):
+                self._spread(self._presence.receive(peer.number, event.entries))
+            elif isinstance(event, StateRequested):
+                self._answer(peer, event.state_vector)
+            else:
+                peer.send(_presence_frame(self._presence.everyone()))
+
+    def keep_alive(self) -> None:
+        """Send something to every peer to which nothing was sent since the last call."""
+        for peer in self._peers.values():
+            if peer.is_quiet:
+                peer.send(KEEP_ALIVE_FRAME)
+            peer.is_quiet = True
+
+    def _take(self, peer: Peer, event: UpdateReceived) -> None:
+        if peer.access < Access.WRITE and self._state.is_new(event.summary):
+            raise NotAllowed("you may read this document, not change it")
+        peer.updates += 1
+        count = self._state.receive(peer.number, event.update, event.summary)
+        if count is None:
+            self._flush_soon()
+        else:
+            self._observer.redundant(1)
+            if peer.acknowledges:
+                peer.send(_saved_frame(count))
+
+    def _answer(self, peer: Peer, state_vector: bytes) -> None:
+        """Send step 2, then what is committed but not integrated yet."""
+        if self._postponed is not None:
+            self._postponed.append((peer, state_vector))
+            return
+        if state_vector == EMPTY_STATE_VECTOR:
+            if self._full_state is None or self._full_state[0] != self._version:
+                frame = Frame(messages.step_2_frame(self._replica.state()))
+                self._full_state = self._version, frame
+            peer.send(self._full_state[1])
+        else:
+            peer.send(Frame(messages.step_2_frame(self._replica.state(state_vector))))
+        for early in self._state.early:
+            peer.send(Frame(messages.update_frame(early.update)))
+
+    def _step1(self) -> Frame:
+        return Frame(messages.step_1_frame(self._replica.state_vector()))
+
+    def _spread(self, changes: Sequence[Entry]) -> None:
+        for entry in changes:
+            self._news[entry.client] = entry
+        if changes:
+            self._flush_soon()
+
+    # Code in this process
+
+    @property
+    def head(self) -> int:
+        """Sequence number of the last update that is committed and applied."""
+        return self._state.head
+
+    def state(self) -> bytes:
+        """All that is integrated, as one update (Yjs v1)."""
+        return self._replica.state()
+
+    def state_vector(self) -> bytes:
+        """The encoded state vector of what is integrated."""
+        return self._replica.state_vector()
+
+    async def submit(self, update: bytes) -> int:
+        """Bring in an update (Yjs v1) like one that came from a peer.
+
+        Returns:
+            a sequence number at which the log holds it.
+
+        Raises:
+            MalformedInput: it does not pass the structural check.
+            UpdateRejected: pycrdt could not apply it.
+            Overloaded: it was not taken; try again later.
+        """
+        if self._ended is not None:
+            raise self._ended
+        summary = check_update(update)
+        number = next_number()
+        if self._state.receive(number, update, summary) is not None:
+            self._state.leave(number)
+            self._observer.redundant(1)
+            return self.head
+        waiting: asyncio.Future[int] = self._loop.create_future()
+        self._waiting[number] = waiting
+        self._flush_soon()
+        return await waiting
+
+    async def seed(self, update: bytes) -> int:
+        """Bring in the first content of a document, exactly once; see :meth:`submit`.
+
+        Raises:
+            DocumentExists: something was written before.
+        """
+        if not self._state.is_blank:
+            raise DocumentExists(f"{self.name} already has content")
+        return await self.submit(update)
+
+    async def edit(self, change: Callable[[Doc[Any]], None]) -> int:
+        """Change the document as ``change`` changes the copy it is given; see :meth:`submit`.
+
+        ``change`` must not await.
+        """
+        copy: Doc[Any] = Doc()
+        copy.apply_update(self.state())
+        before = copy.get_state()
+        change(copy)
+        return await self.submit(copy.get_update(before))
+
+    # From pending to committed to seen
+
+    def _flush_soon(self) -> None:
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if self._news:
+            self._broadcast_presence()
+        batch = self._state.take_batch() if self._postponed is None else None
+        if batch is not None:
+            self._handed_over_at = self._loop.time()
+            appended = self._store.append(self.name, self.document_id, batch.updates, revive=self._revive)
+            appended.add_done_callback(self._on_answer)
+
+    def _on_answer(self, appended: "asyncio.Future[Appended]") -> None:
+        failure = appended.exception()
+        if failure is not None:
+            self._state.abandon()
+            self.end(failure if isinstance(failure, CollabdError) else CollabdError("the log failed"))
+            return
+        self.document_id, last_seq = appended.result()
+        self._revive = False
+        batch = self._state.in_flight
+        assert batch is not None, "the log answers what it was asked"
+        self._observer.committed(len(batch.updates), batch.size, self._loop.time() - self._handed_over_at)
+        self._version += 1
+        try:
+            merged, refused = self._replica.apply(batch.updates)
+        except ReplicaBroken as error:
+            self._begin_rebuild(error, batch, last_seq)
+            return
+        self._settle(batch, last_seq, merged, refused)
+
+    def _settle(self, batch: Batch, last_seq: int, merged: bytes | None, refused: Sequence[int]) -> None:
+        early_before = len(self._state.early)
+        is_certain = not refused and self._state.integrates(batch)
+        settled = self._state.settle(last_seq, refused, None if is_certain else self._replica.clocks())
+        integrated: list[Early] = []
+        if not is_certain:
+            try:
+                integrated = self._integrate_early()
+            except ReplicaBroken as error:
+                self._begin_rebuild(error, None, last_seq)
+        if refused:
+            first = last_seq - len(batch.updates) + 1
+            self._in_background(self._store.reject(self._id, [first + position for position in refused]))
+            self._state.restore(last_seq, self._replica.clocks(), self._replica.deletes(), self._state.early)
+        self._relay(settled.relay, merged)
+        # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
+        for early in integrated:
+            if early.seq <= last_seq - len(batch.updates):
+                self._relay([(NOBODY, early.update)], early.update)
+        for number, count in settled.acknowledge.items():
+            peer = self._peers.get(number)
+            if peer is not None and peer.acknowledges:
+                peer.send(_saved_frame(count))
+        for number in self._state.whom_to_ask(batch) if not is_certain else ():
+            if number in self._peers:
+                self._peers[number].send(self._step1())
+        rejection = UpdateRejected("the document cannot take this update")
+        for number in settled.refuse:
+            if number in self._peers:
+                self._peers[number].close(rejection)
+        for number in set(batch.authors) & self._waiting.keys():
+            waiting = self._waiting.pop(number)
+            self._state.leave(number)
+            if not waiting.done():
+                if number in settled.refuse:
+                    waiting.set_exception(rejection)
+                else:
+                    waiting.set_result(last_seq)
+        if len(self._state.early) != early_before:
+            self._observer.early(len(self._state.early) - early_before)
+        self._tail_updates += len(batch.updates)
+        self._tail_bytes += batch.size
+        self._snapshot_if_due()
+        self._progress.set()
+        if self._state.has_pending:
+            self._flush_soon()
+        elif not self._peers:
+            self.idle_since = self._loop.time()
+
+    def _relay(self, updates: Sequence[tuple[int, bytes]], merged: bytes | None) -> None:
+        if not updates or not self._peers:
+            return
+        authors = {author for author, _ in updates}
+        only_author = authors.pop() if len(authors) == 1 else None
+        if merged is not None:
+            frames = [Frame(messages.update_frame(merged))]
+        else:
+            frames = [Frame(messages.update_frame(update)) for _, update in updates]
+        for number, peer in self._peers.items():
+            if number != only_author:
+                for frame in frames:
+                    peer.send(frame)
+
+    def _broadcast_presence(self) -> None:
+        news, self._news = self._news, {}
+        frame = _presence_frame(list(news.values()))
+        for number, peer in self._peers.items():
+            own = self._presence.client_of(number)
+            if own in news and not self._presence.may_echo(number):
+                others = [entry for entry in news.values() if entry.client != own]
+                if others:
+                    peer.send(_presence_frame(others))
+            else:
+                peer.send(frame)
+
+    # Snapshots, rebuilding, the end
+
+    def _snapshot_if_due(self) -> None:
+        """Begin a snapshot when the tail costs more to read than the snapshot is worth, so that their cost
+        stays in proportion to what is written."""
+        limits = self._limits
+        if self._tail_updates >= limits.snapshot_updates_at_most or (
+            self._tail_updates >= limits.snapshot_updates and self._tail_bytes * 4 >= self._snapshot_size
+        ):
+            state = self._replica.state()
+            self._tail_updates = self._tail_bytes = 0
+            self._snapshot_size = len(state)
+            early = [early.seq for early in self._state.early]
+            self._in_background(self._store.save_snapshot(self._id, self.head, state, early))
+
+    @property
+    def _id(self) -> int:
+        assert self.document_id is not None, "nothing was committed yet"
+        return self.document_id
+
+    def _restore(self, stored: StoredDocument) -> None:
+        self._replica = Replica.build(stored)
+        self.document_id = stored.id
+        self._snapshot_size = len(stored.snapshot or b"")
+        self._tail_updates = len(stored.tail)
+        self._tail_bytes = sum(len(logged.update) for logged in stored.tail)
+        if self._replica.rejected:
+            self._in_background(self._store.reject(stored.id, self._replica.rejected))
+        self._state.restore(
+            stored.head, self._replica.clocks(), self._replica.deletes(), self._unsettled(stored)
+        )
+        try:
+            self._integrate_early()
+        except ReplicaBroken as error:
+            raise DocumentDamaged(f"{self.name} cannot be rebuilt: {error}") from error
+        self._observer.early(len(self._state.early))
+
+    def _unsettled(self, stored: StoredDocument) -> list[Early]:
+        unsettled = []
+        for seq, update in stored.tail:
+            if seq not in self._replica.rejected:
+                try:
+                    unsettled.append(Early(seq, update, check_update(update)))
+                except MalformedInput:
+                    logger.warning("document %s has update %d that is refused today", self.name, seq)
+        return unsettled
+
+    def _begin_rebuild(self, error: ReplicaBroken, unsettled: Batch | None, last_seq: int) -> None:
+        logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
+        self._postponed = []
+        self._in_background(self._rebuild(unsettled, last_seq))
+
+    async def _rebuild(self, unsettled: Batch | None, last_seq: int) -> None:
+        """Replace a damaged document by one made from the log, which already holds the batch."""
+        try:
+            stored = await self._store.load(self.name)
+            assert stored is not None, "a batch was committed"
+            self._observer.early(-len(self._state.early))
+            self._restore(stored)
+        except CollabdError as error:
+            self.end(error)
+            return
+        self.ydoc = self._replica.doc
+        if unsettled is not None:
+            first = last_seq - len(unsettled.updates) + 1
+            refused = [seq - first for seq in self._replica.rejected if seq >= first]
+            self._settle(unsettled, last_seq, None, refused)
+        postponed, self._postponed = self._postponed or [], None
+        for peer, state_vector in postponed:
+            if peer.number in self._peers:
+                self._answer(peer, state_vector)
+        self._flush_soon()
+
+    def _integrate_early(self) -> list[Early]:
+        """Apply early updates for which everything has come, and those that this sets free in turn."""
+        integrated: list[Early] = []
+        while ripe := self._state.ripe():
+            clocks_before = self._state.clocks
+            self._replica.apply([early.update for early in ripe])
+            done = self._state.ripened(ripe, self._replica.clocks())
+            integrated += done
+            if not done and self._state.clocks == clocks_before:
+                break
+        return integrated
+
+    def end(self, error: CollabdError) -> None:
+        """Close the room for good: whoever is connected or waiting is told ``error``."""
+        if self._ended is not None:
+            return
+        self._ended = error
+        for peer in list(self._peers.values()):
+            peer.close(error)
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(error)
+        self._waiting.clear()
+        self._progress.set()
+        self._observer.early(-len(self._state.early))
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is connected and nothing is under way."""
+        return not self._peers and self._state.is_settled and not self._tasks and not self._news
+
+    async def flushed(self) -> None:
+        """Return when all that was received so far is committed, applied and sent."""
+        while self._ended is None and not (self._state.is_settled and not self._tasks):
+            self._progress.clear()
+            await self._progress.wait()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_background_done)
+
+    def _on_background_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._progress.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("document %s: %s", self.name, error)
+
+
+def _presence_frame(entries: Sequence[Entry]) -> Frame:
+    return Frame(messages.awareness_frame(encode_awareness(entries)))
+
+
+def _saved_frame(count: int) -> Frame:
+    return Frame(messages.saved_frame(count))
