@@ -1,0 +1,120 @@
+"""The composition root: the one module that knows all parts and puts them together."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+from collabd.auth.base import Authorize, allow_everyone
+from collabd.errors import SettingsError
+from collabd.persistence.base import Store
+from collabd.persistence.sqlite import SQLiteStore
+from collabd.rooms.registry import Registry
+from collabd.rooms.room import RoomLimits
+from collabd.settings import Settings
+from collabd.telemetry import Telemetry
+from collabd.web.ops import ops_routes
+from collabd.web.pages import page_routes
+from collabd.web.socket import DocumentSocket
+
+SQLITE: Final = "sqlite:///"
+
+
+class Service:
+    """What serves documents, apart from how they are reached: store, rooms, figures.
+
+    Args:
+        store: where documents are kept; made from the settings if left out.
+    """
+
+    def __init__(self, settings: Settings, store: Store | None = None) -> None:
+        self.settings = settings
+        self.telemetry = Telemetry()
+        self.store = store or open_store(settings.store)
+        self.registry = Registry(
+            self.store,
+            limits=RoomLimits(
+                backlog_bytes=settings.room_backlog_bytes,
+                snapshot_updates=settings.snapshot_after_updates,
+                queue_bytes=settings.peer_queue_bytes,
+            ),
+            observer=self.telemetry,
+            idle_seconds=settings.room_idle_seconds,
+            keepalive_seconds=settings.keepalive_seconds,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the store, serve, and come to rest."""
+        await self.store.start()
+        ticking = asyncio.create_task(self.registry.run())
+        try:
+            yield
+        finally:
+            await self.drain()
+            ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticking
+            await self.store.close()
+
+    async def drain(self) -> None:
+        """Commit what was received and close every connection with "come back". Calling it again does
+        nothing."""
+        if not self.registry.is_draining:
+            await self.registry.drain(self.settings.shutdown_seconds * 0.7)
+
+
+def open_store(url: str) -> Store:
+    """The store that a setting names.
+
+    Raises:
+        SettingsError: there is no such kind of store.
+    """
+    if url.startswith(SQLITE) and len(url) > len(SQLITE):
+        return SQLiteStore(Path(url.removeprefix(SQLITE)))
+    raise SettingsError(f"store must be {SQLITE} and the path of a file, not {url!r}")
+
+
+def create_app(
+    settings: Settings | None = None, *, store: Store | None = None, authorize: Authorize = allow_everyone
+) -> Starlette:
+    """An ASGI application that serves documents, to be run or mounted; its lifespan must run.
+
+    Args:
+        settings: those of ``host`` and ``port`` do not matter here.
+        store: where documents are kept, instead of what the settings name.
+        authorize: decides what each principal may do with each document.
+    """
+    settings = settings or Settings()
+    service = Service(settings, store)
+    socket = DocumentSocket(
+        service.registry,
+        authorize,
+        service.telemetry,
+        queue_bytes=settings.peer_queue_bytes,
+        allowed_origins=settings.origins,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = Starlette(
+        routes=[
+            WebSocketRoute("/ws/{document:path}", socket),
+            *ops_routes(
+                ping=service.store.ping,
+                draining=lambda: service.registry.is_draining,
+                metrics=service.telemetry.exposition,
+            ),
+            *page_routes(),
+        ],
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    return app

@@ -1,0 +1,274 @@
+"""A WebSocket layer for uvicorn in which picows does the framing once a connection is accepted.
+
+Up to that point everything is uvicorn's own ASGI: routing, refusals before the upgrade, applications that
+know nothing of this. An endpoint that finds :data:`EXTENSION` in its scope may take the connection over with
+:meth:`FastLane.accept`; from then on messages are handed to a callback as they arrive, without a task or a
+queue in between, and the endpoint may return.
+
+    uvicorn.Config(app, ws=FastLaneProtocol)
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from collabd.errors import CollabdError, MalformedInput, SlowClient, TooLarge
+from collabd.rooms.outbox import Frame
+
+EXTENSION: Final = "collabd.fastlane"
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds a peer has to answer a close frame before its connection is cut."""
+FRAGMENT_OVERHEAD: Final = 64
+"""Bytes of memory that a fragment takes beside its payload."""
+DEAD_AFTER: Final = 30.0
+"""Seconds after which a peer that acknowledges nothing on TCP, or answers no ping, is taken for gone."""
+
+# picows logs every connection and its end; who comes and goes is logged by the rooms.
+_picows_logger = logging.getLogger(f"{__name__}.framing")
+_picows_logger.setLevel(logging.CRITICAL)
+
+
+class FastLane(WSListener):
+    """One connection, from its upgrade on. It is the outbox of its peer too.
+
+    Args:
+        request: the bytes of the upgrade request.
+        connections: uvicorn's set of connections to shut down.
+        max_message: bytes one message may have.
+    """
+
+    def __init__(
+        self, request: bytes, transport: asyncio.Transport, connections: set[Any], max_message: int
+    ) -> None:
+        self._request = request
+        self._transport = transport
+        self._connections = connections
+        self._max_message = max_message
+        self._websocket: WSTransport | None = None
+        self._fragments: list[bytes] | None = None
+        self._fragments_size = 0
+        self._is_closing = False
+        self._code, self._reason = 1006, ""
+        self.max_queue = 0
+
+    def accept(
+        self,
+        subprotocol: str | None,
+        on_message: Callable[[bytes], None],
+        on_gone: Callable[[int, str], None],
+        max_queue: int,
+    ) -> None:
+        """Upgrade the connection.
+
+        Args:
+            on_message: called with each binary message. A CollabdError it raises closes the connection.
+            on_gone: called once with the close code and reason when the connection has ended.
+            max_queue: bytes that may wait to be sent before the peer is closed as too slow.
+        """
+        self._on_message = on_message
+        self._on_gone = on_gone
+        self.max_queue = max_queue
+        headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
+
+        def answer(_: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), self)
+
+        has_user_timeout = _detect_dead_peers(self._transport)
+        protocol = WSProtocol(
+            None,
+            None,
+            False,
+            answer,
+            _picows_logger,
+            True,
+            DEAD_AFTER,
+            not has_user_timeout,
+            DEAD_AFTER,
+            DEAD_AFTER / 2,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            True,
+            self._max_message,
+            None,
+            2048,
+        )
+        protocol.connection_made(self._transport)
+        self._transport.set_protocol(protocol)
+        request, self._request = self._request, b""
+        while request:
+            buffer = protocol.get_buffer(-1)
+            part = request[: len(buffer)]
+            buffer[: len(part)] = part
+            protocol.buffer_updated(len(part))
+            request = request[len(part) :]
+
+    def refuse(self, subprotocol: str | None, error: CollabdError) -> None:
+        """Upgrade the connection, unless that was done, and close it with ``error``: a browser shows a close
+        code to its page, but not why an upgrade failed."""
+        if self._websocket is None:
+            self.accept(subprotocol, lambda _: None, lambda _code, _reason: None, 0)
+        self.close(error)
+
+    # The outbox of a peer
+
+    def send(self, frame: Frame) -> None:
+        if self._is_closing:
+            return
+        self._transport.write(frame.framed)
+        if self._transport.get_write_buffer_size() > self.max_queue:
+            self.close(SlowClient("you do not read what you are sent"))
+
+    def close(self, error: CollabdError) -> None:
+        self._close(error.close_code, error.close_reason)
+
+    # Called by uvicorn
+
+    def shutdown(self) -> None:
+        """End the connection because the server stops. Rooms have been drained by then."""
+        self._close(1012, "restart: the server restarts")
+
+    # Called by picows
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._websocket = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
+            if not self._is_closing:
+                self._deliver(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.CLOSE:
+            if not self._is_closing:
+                self._code, self._reason = _close_of(frame)
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+        elif kind == WSMsgType.TEXT:
+            self.close(MalformedInput("messages are binary"))
+        elif kind in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            self._assemble(kind, frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._is_closing = True
+        self._connections.discard(self)
+        self._on_gone(self._code, self._reason)
+
+    def pause_writing(self) -> None:
+        """Nothing to do: :meth:`send` bounds what waits."""
+
+    def resume_writing(self) -> None:
+        """Nothing to do either."""
+
+    def _deliver(self, message: bytes) -> None:
+        try:
+            self._on_message(message)
+        except CollabdError as error:
+            self.close(error)
+        except Exception:
+            logging.getLogger(__name__).exception("a connection is closed: its message could not be handled")
+            self.close(CollabdError("the server failed; come back"))
+
+    def _assemble(self, kind: WSMsgType, frame: WSFrame) -> None:
+        """Put a message together that came in several frames (RFC 6455, section 5.4)."""
+        if (kind == WSMsgType.CONTINUATION) != (self._fragments is not None):
+            self.close(MalformedInput("a fragment out of place"))
+            return
+        if self._fragments is None:
+            self._fragments, self._fragments_size = [], 0
+        self._fragments.append(frame.get_payload_as_bytes())
+        self._fragments_size += frame.payload_size + FRAGMENT_OVERHEAD
+        if self._fragments_size > self._max_message:
+            self._fragments = []
+            self.close(TooLarge("the message is too large"))
+        elif frame.fin:
+            message = b"".join(self._fragments)
+            self._fragments = None
+            if not self._is_closing:
+                self._deliver(message)
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._code, self._reason = code, reason
+        if self._websocket is not None:
+            self._websocket.send_close(cast(WSCloseCode, code), reason.encode())
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._transport.abort)
+
+
+class FastLaneProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol, offering :class:`FastLane` to the application."""
+
+    def data_received(self, data: bytes) -> None:
+        if not self.handshake_initiated:
+            self._request = data
+        elif not self.handshake_complete:
+            # RFC 6455, section 4.1: a client waits for the handshake before it sends frames.
+            self.transport.abort()
+            return
+        super().data_received(data)
+
+    def handle_connect(self, event: Request) -> None:
+        self._lane = FastLane(self._request, self.transport, self.connections, self.config.ws_max_size)
+        super().handle_connect(event)
+        self._request = b""
+
+    async def run_asgi(self) -> None:
+        extensions = cast(dict[str, object], self.scope["extensions"])
+        extensions[EXTENSION] = self._take_over
+        await super().run_asgi()
+
+    def _take_over(self) -> FastLane:
+        """Hand the connection to the application's callbacks; this object has no more part in it."""
+        self.connections.discard(self)
+        self.connections.add(self._lane)  # type: ignore[arg-type]  # has all that uvicorn calls
+        self.handshake_complete = self.close_sent = True
+        self.transport = _DETACHED
+        return self._lane
+
+
+class _Detached(asyncio.Transport):
+    """Stands in for the transport that was given away."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+_DETACHED: Final = _Detached()
+
+
+def _close_of(frame: WSFrame) -> tuple[int, str]:
+    try:
+        return cast(int, frame.get_close_code()) or 1005, frame.get_close_reason() or ""
+    except ValueError:
+        return 1002, ""
+
+
+def _detect_dead_peers(transport: asyncio.Transport) -> bool:
+    """Let TCP notice a peer that has vanished. Returns whether it can; what keeps connections alive makes it
+    try."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    peer_socket = transport.get_extra_info("socket")
+    if option is None or peer_socket.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    peer_socket.setsockopt(socket.IPPROTO_TCP, option, int(DEAD_AFTER * 1000))
+    return True

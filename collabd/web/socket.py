@@ -1,0 +1,128 @@
+"""``WS /ws/{document}``: the y-websocket protocol, as stock providers speak it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from collabd.auth.base import ANONYMOUS, Access, Authorize
+from collabd.errors import CollabdError, MalformedInput
+from collabd.protocol.session import SUBPROTOCOL
+from collabd.rooms.channel import Disconnected, converse
+from collabd.rooms.names import check_name
+from collabd.rooms.observer import Observer
+from collabd.rooms.outbox import Outbox, QueuedOutbox
+from collabd.rooms.peer import Peer
+from collabd.rooms.registry import Registry
+from collabd.rooms.room import DocumentRoom
+
+from .fastlane import EXTENSION, FastLane
+
+
+class DocumentSocket:
+    """The endpoint. A refusal is a close with a code and a reason, since browsers cannot see why an upgrade
+    failed.
+
+    Args:
+        queue_bytes: what may wait to be sent to one peer.
+        allowed_origins: origins (``https://app.example``) beside the server's own whose pages may connect;
+            ``*`` for any.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        authorize: Authorize,
+        observer: Observer,
+        *,
+        queue_bytes: int,
+        allowed_origins: frozenset[str],
+    ) -> None:
+        self._registry = registry
+        self._authorize = authorize
+        self._observer = observer
+        self._queue_bytes = queue_bytes
+        self._allowed_origins = allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        if not self._may_come_from(websocket.headers.get("origin"), websocket.headers.get("host", "")):
+            self._observer.refused("origin")
+            await websocket.close()
+            return
+        subprotocol = SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None
+        take_over = websocket.scope.get("extensions", {}).get(EXTENSION)
+        if take_over is not None:
+            await self._serve_fast(websocket, take_over(), subprotocol)
+        else:
+            await self._serve(websocket, subprotocol)
+
+    async def _serve_fast(self, websocket: WebSocket, lane: FastLane, subprotocol: str | None) -> None:
+        def on_message(data: bytes) -> None:
+            try:
+                room.receive(peer, data)
+            except CollabdError as error:
+                self._observer.refused(error.code)
+                raise
+
+        def on_gone(code: int, reason: str) -> None:
+            room.leave(peer, code, reason)
+
+        try:
+            room, access = await self._open(websocket)
+            peer = self._peer(websocket, lane, access, subprotocol)
+            lane.accept(subprotocol, on_message, on_gone, self._queue_bytes)
+            room.join(peer)
+        except CollabdError as error:
+            self._observer.refused(error.code)
+            lane.refuse(subprotocol, error)
+
+    async def _serve(self, websocket: WebSocket, subprotocol: str | None) -> None:
+        await websocket.accept(subprotocol)
+        outbox = QueuedOutbox(self._queue_bytes)
+        error: CollabdError | None
+        try:
+            room, access = await self._open(websocket)
+            peer = self._peer(websocket, outbox, access, subprotocol)
+            error = await converse(room, peer, outbox, _messages(websocket), websocket.send_bytes)
+        except CollabdError as refusal:
+            error = refusal
+        if error is not None:
+            self._observer.refused(error.code)
+            # The client may have gone meanwhile, which Starlette tells by one of these.
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await websocket.close(error.close_code, error.close_reason)
+
+    async def _open(self, websocket: WebSocket) -> tuple[DocumentRoom, Access]:
+        name = check_name(websocket.path_params["document"])
+        access = await self._authorize(ANONYMOUS, name)
+        return await self._registry.open(name), access
+
+    def _peer(self, websocket: WebSocket, outbox: Outbox, access: Access, subprotocol: str | None) -> Peer:
+        client = websocket.client
+        return Peer(
+            outbox,
+            principal=ANONYMOUS,
+            access=access,
+            address=f"{client.host}:{client.port}" if client else "",
+            acknowledges=subprotocol is not None,
+        )
+
+    def _may_come_from(self, origin: str | None, host: str) -> bool:
+        """Browsers let any page connect to any server and say whose page it is; other clients say nothing."""
+        if origin is None or "*" in self._allowed_origins or origin in self._allowed_origins:
+            return True
+        return urlsplit(origin).netloc == host
+
+
+async def _messages(websocket: WebSocket) -> AsyncIterator[bytes]:
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise Disconnected(message.get("code") or 1005, message.get("reason") or "")
+        data = message.get("bytes")
+        if data is None:
+            raise MalformedInput("messages are binary")
+        yield data
