@@ -17,6 +17,7 @@ from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
 from collabd.settings import Settings
 from collabd.telemetry import Telemetry
+from collabd.web.documents import Documents
 from collabd.web.ops import ops_routes
 from collabd.web.pages import page_routes
 from collabd.web.socket import DocumentSocket
@@ -99,6 +100,14 @@ def create_app(
         allowed_origins=settings.origins,
     )
 
+    documents = Documents(
+        service.registry,
+        service.store,
+        authorize,
+        service.telemetry,
+        max_body_bytes=settings.max_body_bytes,
+    )
+
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with service.running():
@@ -107,6 +116,7 @@ def create_app(
     app = Starlette(
         routes=[
             WebSocketRoute("/ws/{document:path}", socket),
+            *documents.routes(),
             *ops_routes(
                 ping=service.store.ping,
                 draining=lambda: service.registry.is_draining,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from collabd.errors import SettingsError
-from collabd.settings import CONFIG_FILE, Settings, flag, load, refuse_exposure
+from collabd.settings import CONFIG_FILE, Settings, flag, is_loopback, load, refuse_exposure
 from collabd.version import __version__
 
 
@@ -26,13 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(settings: Settings) -> int:
     # Imported here, so that --help and refusals do not wait for everything to load.
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
     from collabd.app import create_app
     from collabd.server import Server
     from collabd.telemetry import set_up_logging
     from collabd.web.fastlane import FastLaneProtocol
+    from collabd.web.origins import trusted_hosts
 
     set_up_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
+    if is_loopback(settings.host) and not settings.insecure:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=trusted_hosts(settings.origins))
     server = Server(app, settings, app.state.service.drain, websockets=FastLaneProtocol)
     return server.serve_until_stopped()
 

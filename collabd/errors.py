@@ -9,7 +9,8 @@
     ├── DocumentDeleted         the name holds a tombstone
     ├── DocumentExists          asked to create what is already there
     ├── DocumentDamaged         the log cannot be read back
-    ├── UnsupportedFormat       the document cannot be shown or read this way
+    ├── UnsupportedFormat       the document cannot be shown this way
+    ├── UnsupportedMediaType    a body of a type that cannot be read
     ├── Overloaded              come back later
     │   ├── SlowClient          the peer does not read what it is sent
     │   └── StoreUnavailable    the log cannot commit at the moment
@@ -121,6 +122,14 @@ class UnsupportedFormat(CollabdError):
     code = "unsupported-format"
     close_code = 4406
     status = 406
+
+
+class UnsupportedMediaType(CollabdError):
+    """The body of a request is of a type that no document can be made from."""
+
+    code = "unsupported-media-type"
+    close_code = 4415
+    status = 415
 
 
 class Overloaded(CollabdError):

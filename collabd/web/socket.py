@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -19,6 +18,7 @@ from collabd.rooms.registry import Registry
 from collabd.rooms.room import DocumentRoom
 
 from .fastlane import EXTENSION, FastLane
+from .origins import may_come_from
 
 
 class DocumentSocket:
@@ -48,7 +48,8 @@ class DocumentSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
-        if not self._may_come_from(websocket.headers.get("origin"), websocket.headers.get("host", "")):
+        headers = websocket.headers
+        if not may_come_from(headers.get("origin"), headers.get("host", ""), self._allowed_origins):
             self._observer.refused("origin")
             await websocket.close()
             return
@@ -109,12 +110,6 @@ class DocumentSocket:
             address=f"{client.host}:{client.port}" if client else "",
             acknowledges=subprotocol is not None,
         )
-
-    def _may_come_from(self, origin: str | None, host: str) -> bool:
-        """Browsers let any page connect to any server and say whose page it is; other clients say nothing."""
-        if origin is None or "*" in self._allowed_origins or origin in self._allowed_origins:
-            return True
-        return urlsplit(origin).netloc == host
 
 
 async def _messages(websocket: WebSocket) -> AsyncIterator[bytes]:

@@ -1,0 +1,237 @@
+"""``/api/v1/documents``: documents for scripts, over the same rooms and the same log as for editors."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from collabd import formats
+from collabd.auth.base import ANONYMOUS, Access, Authorize
+from collabd.errors import (
+    CollabdError,
+    MalformedInput,
+    NoSuchDocument,
+    NotAllowed,
+    TooLarge,
+    UnsupportedFormat,
+    UnsupportedMediaType,
+)
+from collabd.persistence.base import DocumentInfo, Store
+from collabd.protocol.update import check_update
+from collabd.rooms.names import check_name
+from collabd.rooms.observer import Observer
+from collabd.rooms.registry import Registry
+
+from .negotiation import attachment, best_format, is_known
+from .problems import problem, problem_of
+
+VERBS: Final = ("GET", "PUT", "PATCH", "DELETE")
+DEFAULT_FORMAT: Final = "json"
+MAX_LIMIT: Final = 1000
+DEFAULT_LIMIT: Final = 100
+NOSNIFF: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+EXPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; sandbox"
+
+
+class Documents:
+    """What the routes share.
+
+    Args:
+        max_body_bytes: the largest body taken.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        store: Store,
+        authorize: Authorize,
+        observer: Observer,
+        *,
+        max_body_bytes: int,
+    ) -> None:
+        self.registry = registry
+        self.store = store
+        self.authorize = authorize
+        self.observer = observer
+        self.max_body_bytes = max_body_bytes
+
+    def routes(self) -> list[BaseRoute]:
+        """The list, and each document; the document's name stands last in the path."""
+        return [
+            Route("/api/v1/documents", _List(self)),
+            Route("/api/v1/documents/{document:path}", _Document(self)),
+        ]
+
+    async def demand(self, name: str, access: Access) -> None:
+        """Raise NotAllowed unless the caller has this right on the document."""
+        if await self.authorize(ANONYMOUS, name) < access:
+            raise NotAllowed(f"this takes the right to {access.name.lower()} the document")
+
+    async def body_of(self, request: Request) -> bytes:
+        """The whole body, of which no more is kept than may be.
+
+        Raises:
+            TooLarge: there is more.
+        """
+        parts: list[bytes] = []
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > self.max_body_bytes:
+                raise TooLarge(f"a body has at most {self.max_body_bytes} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+
+class _Resource:
+    """An ASGI application with a method for each verb it knows. Turns errors into problems."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        handlers: dict[str, Callable[[Request], Awaitable[Response]]] = {
+            verb: getattr(self, verb.lower()) for verb in VERBS if hasattr(self, verb.lower())
+        }
+        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
+        try:
+            if handler is None:
+                allowed = ", ".join(["HEAD", *handlers])
+                response = problem(
+                    405, "method-not-allowed", f"{request.method} is not {allowed}", {"Allow": allowed}
+                )
+            else:
+                response = await handler(request)
+        except CollabdError as error:
+            self.documents.observer.refused(error.code)
+            response = problem_of(error)
+        await response(scope, receive, send)
+
+
+class _List(_Resource):
+    async def get(self, request: Request) -> Response:
+        query = request.query_params
+        limit = _limit(query.get("limit"))
+        found = await self.documents.store.documents(
+            prefix=query.get("prefix", ""), after=query.get("after", ""), limit=limit + 1
+        )
+        page = found[:limit]
+        listed = [
+            _listed(info)
+            for info in page
+            if await self.documents.authorize(ANONYMOUS, info.name) >= Access.READ
+        ]
+        following = page[-1].name if len(found) > limit else None
+        return JSONResponse({"documents": listed, "next": following}, headers=NOSNIFF)
+
+
+class _Document(_Resource):
+    async def get(self, request: Request) -> Response:
+        name = check_name(request.path_params["document"])
+        await self.documents.demand(name, Access.READ)
+        form, root = _format(request), request.query_params.get("root")
+        document_id, head = await self._position(name)
+        etag = _etag(document_id, head, form, root)
+        headers = {"ETag": etag, "Vary": "Accept", **NOSNIFF}
+        if is_known(request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers=headers)
+        room = await self.documents.registry.open(name)
+        if room.document_id is None:
+            raise NoSuchDocument(f"nothing was saved under {name}")
+        # From here to the render no await, so that the tag and the content belong together.
+        headers["ETag"] = _etag(room.document_id, room.head, form, root)
+        update = room.state()
+        rendered = await asyncio.to_thread(formats.render, update, form, root, name.rpartition("/")[2])
+        if form == "html":
+            headers["Content-Security-Policy"] = EXPORT_POLICY
+        if request.query_params.get("download"):
+            headers["Content-Disposition"] = attachment(_filename(name, form))
+        return Response(rendered.body, headers=headers, media_type=rendered.media_type)
+
+    async def put(self, request: Request) -> Response:
+        name = check_name(request.path_params["document"])
+        await self.documents.demand(name, Access.WRITE)
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type not in formats.READABLE:
+            raise UnsupportedMediaType(f"documents are made from {', '.join(formats.READABLE)}")
+        body = await self.documents.body_of(request)
+        update = await asyncio.to_thread(formats.read, body, media_type)
+        if check_update(update).empty:
+            raise MalformedInput("an empty update makes no document")
+        room = await self.documents.registry.create(name, update)
+        answer = {"name": name, "id": room.document_id, "seq": room.head}
+        return JSONResponse(answer, 201, {"Location": request.url.path, **NOSNIFF})
+
+    async def patch(self, request: Request) -> Response:
+        name = check_name(request.path_params["document"])
+        await self.documents.demand(name, Access.WRITE)
+        update = await self.documents.body_of(request)
+        check_update(update)
+        await self._position(name)
+        room = await self.documents.registry.open(name)
+        return JSONResponse({"seq": await room.submit(update)}, headers=NOSNIFF)
+
+    async def delete(self, request: Request) -> Response:
+        name = check_name(request.path_params["document"])
+        await self.documents.demand(name, Access.ADMIN)
+        await self.documents.registry.delete(name)
+        return Response(status_code=204)
+
+    async def _position(self, name: str) -> tuple[int, int]:
+        """Id and log position of a document, without loading it."""
+        room = self.documents.registry.get(name)
+        if room is not None and room.document_id is not None:
+            return room.document_id, room.head
+        info = await self.documents.store.find(name)
+        if info is None:
+            raise NoSuchDocument(f"nothing was saved under {name}")
+        return info.id, info.head
+
+
+def _format(request: Request) -> str:
+    form = request.query_params.get("format")
+    if form is None:
+        form = best_format(request.headers.get("accept", ""), formats.FORMATS, DEFAULT_FORMAT)
+    if form not in formats.FORMATS:
+        raise UnsupportedFormat(f"the formats are {', '.join(formats.FORMATS)}")
+    return form
+
+
+def _filename(name: str, form: str) -> str:
+    """What to save a document as: the last part of its name, and the ending of the format."""
+    ending = f".{formats.EXTENSIONS[form]}"
+    return name.rpartition("/")[2].removesuffix(ending) + ending
+
+
+def _etag(document_id: int, head: int, form: str, root: str | None) -> str:
+    key = repr((document_id, head, form, root, formats.RENDERER_VERSION))
+    return f'"{hashlib.blake2s(key.encode(), digest_size=16).hexdigest()}"'
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAX_LIMIT):
+        raise MalformedInput(f"limit is 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def _listed(info: DocumentInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "id": info.id,
+        "created_at": _time(info.created_at),
+        "updated_at": _time(info.updated_at),
+        "updates": info.head,
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

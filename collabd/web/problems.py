@@ -1,0 +1,28 @@
+"""Errors over HTTP: ``application/problem+json`` (RFC 9457) with a stable ``code``."""
+
+import json
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from collabd.errors import CollabdError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """A refusal for programs (``code``) and people (``detail``)."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    return Response(json.dumps(body, ensure_ascii=False), status, headers, MEDIA_TYPE)
+
+
+def problem_of(error: CollabdError) -> Response:
+    """The refusal that an error stands for."""
+    headers = {"Retry-After": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(error.status, error.code, str(error), headers)
