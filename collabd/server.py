@@ -43,11 +43,17 @@ class Server(uvicorn.Server):
         self,
         application: Application,
         settings: Settings,
-        drain: Callable[[], Awaitable[None]],
+        drain: Callable[[], Awaitable[bool | None]],
         *,
         websockets: str | type[asyncio.Protocol] = WEBSOCKETS,
     ) -> None:
-        """``websockets`` is what frames WebSocket messages, in uvicorn's terms (``Config(ws=…)``)."""
+        """Prepare to serve.
+
+        Args:
+            drain: commits what was received and closes every room's connections; False says that not
+                everything could be committed.
+            websockets: what frames WebSocket messages, in uvicorn's terms (``Config(ws=…)``).
+        """
         config = uvicorn.Config(
             _briefly(application),
             host=settings.host,
@@ -100,13 +106,15 @@ class Server(uvicorn.Server):
             server.close()
         try:
             async with asyncio.timeout_at(deadline):
-                await self._drain()
+                all_committed = await self._drain() is not False
         except TimeoutError:
-            self.exit_code = 1
-            logger.error("could not commit everything within %g s", self._settings.shutdown_seconds)
+            all_committed = False
         except Exception:
-            self.exit_code = 1
+            all_committed = False
             logger.exception("draining failed")
+        if not all_committed:
+            self.exit_code = 1
+            logger.error("what clients sent last could not be committed; they bring it when they reconnect")
         self.config.timeout_graceful_shutdown = max(1, math.floor(deadline - loop.time()))
         await super().shutdown(sockets)
 

@@ -82,7 +82,7 @@ class Store(Protocol):
     def append(
         self, name: str, document_id: int | None, updates: Sequence[bytes], *, revive: bool = False
     ) -> asyncio.Future[Appended]:
-        """Hand over a batch of updates (Yjs v1) to be committed in this order, all or nothing.
+        """Hand over a batch of at least one update (Yjs v1) to be committed in this order, all or nothing.
 
         ``document_id`` is None for a document not seen in the store so far: the commit creates it. The future
         is done once the batch survives a power cut. It stays pending while the store cannot commit, and is

@@ -60,18 +60,20 @@ class MemoryStore:
     def append(
         self, name: str, document_id: int | None, updates: Sequence[bytes], *, revive: bool = False
     ) -> asyncio.Future[Appended]:
+        if not updates:
+            raise ValueError("a batch holds at least one update")
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_exception(StoreUnavailable("the store is closed"))
             return future
-        document = self._by_id.get(document_id) if document_id is not None else self._by_name.get(name)
-        if document is not None and document.deleted:
-            if document_id is not None or not revive:
-                future.set_exception(DocumentDeleted(f"{name} was deleted"))
-                return future
-            document = None
+        document = self._by_name.get(name) if document_id is None else self._by_id.get(document_id)
+        is_there = document is not None and not document.deleted
+        may_begin = document_id is None and (document is None or revive)
+        if not is_there and not may_begin:
+            future.set_exception(DocumentDeleted(f"{name} was deleted"))
+            return future
         now = time.time()
-        if document is None:
+        if document is None or document.deleted:
             document = _Document(len(self._by_id) + 1, name, now, now)
             self._by_id[document.id] = self._by_name[name] = document
         document.log.extend(updates)

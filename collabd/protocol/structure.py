@@ -8,7 +8,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from collabd.errors import MalformedInput
-from collabd.protocol.values import varint
 from collabd.protocol.walk import (
     ANY,
     BINARY,
@@ -16,14 +15,13 @@ from collabd.protocol.walk import (
     EMBED,
     FORMAT,
     GC,
-    HAS_KEY,
-    HAS_NEIGHBOUR,
-    INFO_CONTENT,
     SKIP,
     STRING,
     TYPE,
     XML_ELEMENT,
     XML_TEXT,
+    Id,
+    Struct,
     walk,
 )
 
@@ -31,14 +29,17 @@ MAX_TYPE_NESTING = 200
 """Levels of types in types: far above what documents have, well below what overflows a stack (pycrdt's at
 some 30,000 when the outermost is deleted, Python's own below 1,000 in an export)."""
 
-Id = tuple[int, int]
 Holder = str | Id | None
 """A root's name, the id of the type's item, or None if the update doesn't tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class RootShape:
-    """Which kinds of content a root holds directly, or held, as long as what was deleted is there to see."""
+    """Which kinds of content a root holds directly, or held, as long as what was deleted is there to see.
+
+    To read a root as a type that its shape doesn't fit is no error to pycrdt: it gives nonsense or loops for
+    ever, for instance over an emoji in an Array.
+    """
 
     keys: bool = False
     """Values under keys: a Map."""
@@ -53,63 +54,45 @@ class RootShape:
     """Other values in a sequence: an Array, or types embedded in a Text if ``text`` is set, too."""
 
 
-class _Item:
-    """A struct and where it stands, as far as it says so itself."""
+class Item:
+    """An item and where it stands, as far as that is settled."""
 
-    __slots__ = ("content", "holder", "keyed", "kind", "neighbour")
+    __slots__ = ("beside", "content", "holder", "keyed", "kind", "settled", "under_way")
 
-    def __init__(
-        self, content: int, *, holder: Holder, keyed: bool, neighbour: Id | None, kind: int | None
-    ) -> None:
-        self.content = content
-        self.holder = holder
-        self.keyed = keyed
-        self.neighbour = neighbour
-        self.kind = kind
+    def __init__(self, struct: Struct) -> None:
+        self.content = struct.content
+        self.kind = struct.kind
+        self.holder = struct.parent
+        self.keyed = struct.keyed
+        self.beside = [id_ for id_ in (struct.right, struct.left) if id_ is not None]
+        """Neighbours still to be asked, the left one, which decides, last."""
+        self.settled = not self.beside
+        self.under_way = False
 
 
-class _Structure:
-    """All items of an update, found by id."""
+class Structure:
+    """All items of an update, found by id. Raises MalformedInput as ``walk`` does."""
 
     def __init__(self, data: bytes) -> None:
-        self.items: list[_Item] = []
+        self.items: list[Item] = []
         self.types: list[Id] = []
-        self._data = data
         self._starts: dict[int, list[int]] = {}
         self._ends: dict[int, list[int]] = {}
-        self._items: dict[int, list[_Item]] = {}
+        self._items: dict[int, list[Item]] = {}
         walk(data, self._add)
 
-    def _add(self, client: int, clock: int, length: int, at: int, body: int, _end: int) -> None:
-        data = self._data
-        info = data[at]
-        content = info & INFO_CONTENT
-        if content in (GC, SKIP):
+    def _add(self, struct: Struct) -> None:
+        if struct.content in (GC, SKIP):
             return
-        pos = at + 1
-        holder: Holder = None
-        neighbour: Id | None = None
-        if info & HAS_NEIGHBOUR:
-            neighbour, pos = _id(data, pos)
-        elif data[pos]:
-            holder, pos = _text(data, pos + 1)
-        else:
-            holder, pos = _id(data, pos + 1)
-        item = _Item(
-            content,
-            holder=holder,
-            keyed=bool(info & HAS_KEY) and neighbour is None,
-            neighbour=neighbour,
-            kind=data[body] if content == TYPE else None,
-        )
-        if content == TYPE:
-            self.types.append((client, clock))
+        if struct.content == TYPE:
+            self.types.append((struct.client, struct.clock))
+        item = Item(struct)
         self.items.append(item)
-        self._starts.setdefault(client, []).append(clock)
-        self._ends.setdefault(client, []).append(clock + length)
-        self._items.setdefault(client, []).append(item)
+        self._starts.setdefault(struct.client, []).append(struct.clock)
+        self._ends.setdefault(struct.client, []).append(struct.clock + struct.length)
+        self._items.setdefault(struct.client, []).append(item)
 
-    def find(self, at: Id) -> _Item | None:
+    def find(self, at: Id) -> Item | None:
         """The item that holds the clock, unless the update lacks it."""
         client, clock = at
         starts = self._starts.get(client)
@@ -118,32 +101,33 @@ class _Structure:
         index = bisect_right(starts, clock) - 1
         return self._items[client][index] if index >= 0 and clock < self._ends[client][index] else None
 
-    def settle(self, item: _Item) -> _Item:
-        """Gives the item the holder of its neighbours."""
-        passed: list[_Item] = []
-        source: _Item | None = item
-        while source is not None and source.neighbour is not None:
-            if len(passed) > len(self.items):
-                raise MalformedInput("structs of the update stand beside each other in a circle")
-            passed.append(source)
-            source = self.find(source.neighbour)
-        for beside in passed:
-            beside.neighbour = None
-            if source is not None:
-                beside.holder = source.holder
-                beside.keyed = source.keyed
+    def settle(self, item: Item) -> Item:
+        """The item, once it has the holder of its neighbours, and these that of theirs.
+
+        Raises MalformedInput if they stand beside each other in a circle.
+        """
+        chain = [item]
+        while chain:
+            inner = chain[-1]
+            if inner.settled:
+                chain.pop()
+            elif not inner.beside:
+                inner.settled = True
+            else:
+                source = self.find(inner.beside[-1])
+                if source is not None and not source.settled:
+                    if source.under_way:
+                        raise MalformedInput("structs of the update stand beside each other in a circle")
+                    inner.under_way = True
+                    chain.append(source)
+                elif source is None or source.holder is None:
+                    inner.beside.pop()
+                else:
+                    inner.holder, inner.keyed, inner.settled = source.holder, source.keyed, True
         return item
 
 
-def _id(data: bytes, pos: int) -> tuple[Id, int]:
-    client, pos = varint(data, pos)
-    clock, pos = varint(data, pos)
-    return (client, clock), pos
-
-
-def _text(data: bytes, pos: int) -> tuple[str, int]:
-    size, pos = varint(data, pos)
-    return data[pos : pos + size].decode(), pos + size
+_Structure = Structure
 
 
 def root_shapes(data: bytes) -> dict[str, RootShape]:
@@ -152,7 +136,7 @@ def root_shapes(data: bytes) -> dict[str, RootShape]:
     A root nothing was ever put in doesn't appear. Raises MalformedInput as ``walk`` does.
     """
     held: dict[str, set[str]] = {}
-    structure = _Structure(data)
+    structure = Structure(data)
     for item in structure.items:
         structure.settle(item)
         if not isinstance(item.holder, str):
@@ -162,7 +146,7 @@ def root_shapes(data: bytes) -> dict[str, RootShape]:
             kinds.add("keys")
         elif item.content in (STRING, FORMAT, EMBED):
             kinds.add("text")
-        elif item.kind in (XML_ELEMENT, XML_TEXT):
+        elif item.content == TYPE and item.kind in (XML_ELEMENT, XML_TEXT):
             kinds.add("xml")
         elif item.content in (ANY, BINARY, DOC, TYPE):
             kinds.add("values")
@@ -174,7 +158,7 @@ def type_depth(data: bytes) -> int:
 
     Raises MalformedInput as ``walk`` does, and if structs stand in each other in a circle.
     """
-    structure = _Structure(data)
+    structure = Structure(data)
     depths: dict[Id, int] = {}
     for innermost in structure.types:
         chain: list[Id] = []

@@ -1,9 +1,9 @@
 """Surrogate pairs cut in two, which pycrdt cannot do without breaking the document.
 
 Yjs counts text in UTF-16 code units, so an edit may begin or end in the middle of an emoji. Yjs then puts
-U+FFFD in the place of either half. pycrdt keeps the whole character on one side and nothing on the other: from
-then on what it gives out has fewer or more clocks than it holds, and whoever reads it diverges
-(https://github.com/y-crdt/y-crdt/pull/399). Doing first what Yjs does keeps pycrdt right and in step with Yjs:
+U+FFFD in the place of either half. pycrdt keeps the whole character on one side and nothing on the other:
+from then on what it gives out has fewer or more clocks than it holds, and whoever reads it diverges
+(https://github.com/y-crdt/y-crdt/pull/399). Doing first what Yjs does keeps pycrdt right, and like Yjs:
 
 - know the ``pairs`` of all updates applied so far (``UpdateSummary.pairs``);
 - before an update is applied, see which of these, or of its own, it would cut: ``torn``;
@@ -11,16 +11,23 @@ then on what it gives out has fewer or more clocks than it holds, and whoever re
 - if it cuts some of its own, apply ``tear(update, torn)`` for it.
 
 What is logged and relayed stays as received: every Yjs peer comes to the same.
+
+In JSON, JavaScript writes half a pair (of a text that was cut short, say) as an escape, which pycrdt refuses to
+read; ``mend`` puts U+FFFD in its place.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Collection, Set
 
 from collabd.protocol import wire
-from collabd.protocol.values import varint
-from collabd.protocol.walk import INFO_CONTENT, STRING, UpdateSummary, walk
+from collabd.protocol.values import skip_text, varint
+from collabd.protocol.walk import EMBED, FORMAT, STRING, Id, Struct, UpdateSummary, walk
 
-Id = tuple[int, int]
+_ESCAPES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
+"""Whole pairs, half ones, and other escapes, so that a backslash that is escaped itself begins none."""
 
 _TWO_REPLACEMENTS = "\ufffd\ufffd".encode("utf-16-le")
 
@@ -46,22 +53,47 @@ def tear(update: bytes, pairs: Collection[Id]) -> bytes:
     pieces: list[bytes] = []
     copied = 0
 
-    def visit(client: int, clock: int, length: int, at: int, body: int, end: int) -> None:
+    def visit(struct: Struct) -> None:
         nonlocal copied
-        if update[at] & INFO_CONTENT != STRING or client not in clocks:
+        seconds = clocks.get(struct.client)
+        if struct.content != STRING or seconds is None:
             return
-        first = bisect_left(clocks[client], clock + 1)
-        beyond = bisect_left(clocks[client], clock + length)
+        first = bisect_left(seconds, struct.clock + 1)
+        beyond = bisect_left(seconds, struct.clock + struct.length)
         if first == beyond:
             return
-        _, text = varint(update, body)
-        units = bytearray(update[text:end].decode().encode("utf-16-le"))
-        for second in clocks[client][first:beyond]:
-            unit = 2 * (second - clock)
+        _, text = varint(update, struct.body)
+        units = bytearray(update[text : struct.end].decode().encode("utf-16-le"))
+        for second in seconds[first:beyond]:
+            unit = 2 * (second - struct.clock)
             if units[unit + 1] & 0xFC == 0xDC:
                 units[unit - 2 : unit + 2] = _TWO_REPLACEMENTS
-        pieces.extend((update[copied:body], wire.octets(units.decode("utf-16-le").encode())))
-        copied = end
+        pieces.extend((update[copied : struct.body], wire.octets(units.decode("utf-16-le").encode())))
+        copied = struct.end
 
     walk(update, visit)
     return b"".join(pieces) + update[copied:]
+
+
+def mend(update: bytes) -> bytes:
+    """The update without halves of surrogate pairs in its JSON texts. Raises MalformedInput as ``walk`` does."""
+    if not _ESCAPES.search(update):
+        return update
+    mended = bytearray(update)
+
+    def visit(struct: Struct) -> None:
+        if struct.content in (FORMAT, EMBED):
+            # Same length, so nothing else changes. A format's name stands before its value; it has no escapes
+            # of its own, but may look as if: leave it alone.
+            start = struct.body
+            if struct.content == FORMAT:
+                start = skip_text(update, start)
+            _, start = varint(update, start)
+            mended[start : struct.end] = _ESCAPES.sub(_whole, update[start : struct.end])
+
+    walk(update, visit)
+    return bytes(mended)
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape[1] else escape[0]

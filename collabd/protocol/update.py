@@ -13,7 +13,7 @@ from collabd.errors import MalformedInput
 from collabd.protocol import wire
 from collabd.protocol.structure import MAX_TYPE_NESTING, type_depth
 from collabd.protocol.values import utf8
-from collabd.protocol.walk import MAX_CLIENT, MAX_CLOCK, UpdateSummary, walk
+from collabd.protocol.walk import MAX_CLIENT, MAX_CLOCK, Id, UpdateSummary, walk
 
 __all__ = [
     "MAX_CLIENT",
@@ -80,26 +80,25 @@ def _typed(
     start = _clock(start_)
     near = _client(near_)
     clock = _clock(near_clock_)
-    needs: tuple[tuple[int, int], ...] = ()
+    beside = (near, clock)
+    needs: tuple[Id, ...] = ()
     if near != client:
-        needs = ((near, clock),)
+        needs = (beside,)
     elif clock >= start:
         return None
-    if left or both:
-        clock += 1
-    cuts: tuple[tuple[int, int], ...] = ((near, clock),)
+    cuts: tuple[Id, ...] = ((near, clock + 1) if left or both else beside,)
     if both:
         near = _client(right_)
         clock = _clock(right_clock_)
         right = (near, clock)
-        if near == client:
-            if clock >= start:
-                return None
-        elif right not in needs:
-            needs += (right,)
+        if near != client:
+            if right not in needs:
+                needs += (right,)
+        elif clock >= start:
+            return None
         if right not in cuts:
             cuts += (right,)
-    return _summary((((client, start, start + length),), (), needs, 0, (), cuts))
+    return _summary((((client, start, start + length),), (), needs, 0, (), cuts, beside))
 
 
 def _begun(client_: bytes, start_: bytes, name_size: bytes, rest: bytes) -> UpdateSummary | None:
@@ -108,7 +107,7 @@ def _begun(client_: bytes, start_: bytes, name_size: bytes, rest: bytes) -> Upda
     if not text or len(text) != rest[end] or not rest.isascii():
         return None
     start = _clock(start_)
-    return _summary((((_client(client_), start, start + len(text)),), (), (), 0, (), ()))
+    return _summary((((_client(client_), start, start + len(text)),), (), (), 0, (), (), None))
 
 
 def _deleted(client_: bytes, start_: bytes, length_: bytes) -> UpdateSummary | None:
@@ -116,7 +115,7 @@ def _deleted(client_: bytes, start_: bytes, length_: bytes) -> UpdateSummary | N
     length = _clock(length_)
     if not length:
         return None
-    return _summary(((), ((_client(client_), start, start + length),), (), 0, (), ()))
+    return _summary(((), ((_client(client_), start, start + length),), (), 0, (), (), None))
 
 
 @lru_cache(4096)

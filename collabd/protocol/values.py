@@ -106,6 +106,20 @@ def skip_any(data: bytes, pos: int) -> int:
             raise MalformedInput("a value is longer than the message")
 
 
+def object_keys(data: bytes, pos: int) -> tuple[list[str], int]:
+    """The keys of the ``Any`` at ``pos``, which must be an object, and the position behind it."""
+    end = skip_any(data, pos)
+    if data[pos] != _OBJECT:
+        raise MalformedInput("a value is not the object it has to be")
+    count, pos = varint(data, pos + 1)
+    keys = []
+    for _ in range(count):
+        length, start = varint(data, pos)
+        keys.append(data[start : start + length].decode())
+        pos = skip_any(data, start + length)
+    return keys, end
+
+
 def _skip_varint_signed(data: bytes, pos: int) -> int:
     for at in range(pos, pos + 8):
         if data[at] < 0x80:
@@ -114,23 +128,14 @@ def _skip_varint_signed(data: bytes, pos: int) -> int:
 
 
 def check_json(octets: bytes) -> None:
-    """MalformedInput unless the bytes are one JSON text that every peer can read.
-
-    Stricter than ``parse_json``: Rust peers refuse escaped lone surrogates and numbers beyond a double.
-    """
-    if _PLAIN_JSON.match(octets):
-        return
-    text = utf8(octets)
-    value = parse_json(text)
-    if "\\u" in text:
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise MalformedInput("a JSON text has half a surrogate pair") from None
+    """MalformedInput unless the bytes are one JSON text, as ``parse_json`` has it."""
+    if not _PLAIN_JSON.match(octets):
+        parse_json(utf8(octets))
 
 
 def parse_json(text: str) -> Json:
-    """The JSON value of ``text``; MalformedInput if it is none, has NaN or Infinity, or nests too deep."""
+    """The JSON value of ``text``; MalformedInput if it is none, nests too deep or has numbers beyond 64-bit
+    floats (NaN and Infinity are none)."""
     if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
         raise MalformedInput(f"a JSON text is nested deeper than {MAX_NESTING} levels")
     try:

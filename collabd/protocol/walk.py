@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from collabd.errors import MalformedInput
-from collabd.protocol.values import check_json, measure, skip_any, skip_text, varint
+from collabd.protocol.values import check_json, measure, object_keys, skip_any, skip_text, varint
 
 MAX_CLIENT = 2**53 - 1
 """Largest client id: JavaScript holds no larger integer exactly."""
@@ -27,10 +27,16 @@ GC, DELETED, BINARY, STRING, EMBED, FORMAT, TYPE, ANY, DOC, SKIP = 0, 1, 3, 4, 5
 ARRAY, MAP, TEXT, XML_ELEMENT, XML_FRAGMENT, XML_TEXT = 0, 1, 2, 3, 4, 6
 """Which type an item of content TYPE is."""
 
-INFO_CONTENT = 0x1F
-HAS_ORIGIN, HAS_RIGHT_ORIGIN, HAS_KEY = 0x80, 0x40, 0x20
-HAS_NEIGHBOUR = HAS_ORIGIN | HAS_RIGHT_ORIGIN
-"""Items with a neighbour take their parent and key from it; only others name them."""
+Id = tuple[int, int]
+"""A client and a clock: what one character, value or type is known by."""
+
+_CONTENT = 0x1F
+_HAS_LEFT, _HAS_RIGHT, _HAS_KEY = 0x80, 0x40, 0x20
+
+_STRETCHES = (GC, SKIP)
+
+_UNSAFE_OPTIONS = {"guid", "gcFilter"}
+"""Options of a subdocument that Yjs never sends and that break it when it is given them."""
 
 
 class UpdateSummary(NamedTuple):
@@ -42,20 +48,24 @@ class UpdateSummary(NamedTuple):
     deletes: tuple[tuple[int, int, int], ...]
     """(client, start, end) of each deleted range, as the update has them: they may overlap."""
 
-    needs: tuple[tuple[int, int], ...] | None
-    """Ids (client, clock) of other clients that the structs refer to, if it is certain that the update
-    integrates whole once these exist and everything before the run's start; None if only the document can
-    tell (several clients, or skips)."""
+    needs: tuple[Id, ...] | None
+    """Ids of other clients that the structs refer to, if it is certain that the update integrates whole once
+    these exist and everything before the run's start; None if that takes a closer look (several clients, or
+    skips)."""
 
     types: int
     """How many shared types the update creates: it cannot make a document nest deeper by more than that."""
 
-    pairs: tuple[tuple[int, int], ...]
+    pairs: tuple[Id, ...]
     """Ids of the second halves of surrogate pairs (emoji and the like) in the update's strings."""
 
-    cuts: tuple[tuple[int, int], ...]
+    cuts: tuple[Id, ...]
     """Ids that structs of the update make an item begin with, wherever that is; a deleted range cuts at its
     start and end as well. Cutting a pair in two needs care: see ``collabd.protocol.surrogates``."""
+
+    beside: Id | None
+    """If the update is one string put beside something else, without emoji, and nothing more, as nearly all
+    are: the id it was put beside."""
 
     @property
     def empty(self) -> bool:
@@ -63,11 +73,40 @@ class UpdateSummary(NamedTuple):
         return not self.structs and not self.deletes
 
 
-StructVisitor = Callable[[int, int, int, int, int, int], None]
-"""Called with client, clock and length, and where the struct begins, its content begins, and it ends."""
+class Struct(NamedTuple):
+    """One struct of an update, as it stands there."""
+
+    client: int
+    clock: int
+    length: int
+    content: int
+    """GC, SKIP, or what an item holds."""
+
+    kind: int
+    """Which type it is, if the content is TYPE, else 0."""
+
+    left: Id | None
+    """The origin: what the item was put behind."""
+
+    right: Id | None
+    """The right origin: what the item was put in front of."""
+
+    parent: Id | str | None
+    """A type's id or a root's name. Only items without neighbours have it; others take their neighbour's."""
+
+    keyed: bool
+    """Whether the item claims to stand under a key. An item with neighbours may do so without saying it."""
+
+    begin: int
+    body: int
+    end: int
+    """Where in the update the struct begins, its content begins, and it ends."""
 
 
-def walk(data: bytes, visit: StructVisitor | None = None) -> UpdateSummary:
+_struct = Struct._make
+
+
+def walk(data: bytes, visit: Callable[[Struct], None] | None = None) -> UpdateSummary:
     """Checks all of an update; MalformedInput if anything about it is wrong.
 
     ``visit`` sees each struct as it goes by; nothing behind that struct is checked by then.
@@ -78,13 +117,16 @@ def walk(data: bytes, visit: StructVisitor | None = None) -> UpdateSummary:
         raise MalformedInput("the update ends early") from None
 
 
-def _walk(data: bytes, visit: StructVisitor | None) -> UpdateSummary:
+def _walk(data: bytes, visit: Callable[[Struct], None] | None) -> UpdateSummary:
     size = len(data)
     runs: list[tuple[int, int, int]] = []
-    needs: dict[tuple[int, int], None] = {}
-    pairs: list[tuple[int, int]] = []
-    cuts: dict[tuple[int, int], None] = {}
+    needs: dict[Id, None] = {}
+    cuts: dict[Id, None] = {}
+    pairs: list[Id] = []
     types = 0
+    count = content = 0
+    left: Id | None = None
+    right: Id | None = None
     clients, pos = varint(data, 0)
     if clients > size:
         raise MalformedInput("the update announces more clients than it holds")
@@ -101,44 +143,58 @@ def _walk(data: bytes, visit: StructVisitor | None) -> UpdateSummary:
         seen.add(client)
         start = clock
         for _ in range(count):
-            at = pos
+            begin = pos
             info = data[pos]
             pos += 1
-            body = pos
-            if info in (GC, SKIP):
+            content = info & _CONTENT
+            left = right = None
+            kind = 0
+            parent: Id | str | None = None
+            if info in _STRETCHES:
+                body = pos
                 length, pos = varint(data, pos)
             else:
-                if info & HAS_NEIGHBOUR:
-                    for flag in (HAS_ORIGIN, HAS_RIGHT_ORIGIN):
-                        if info & flag:
-                            other, pos = varint(data, pos)
-                            other_clock, pos = varint(data, pos)
-                            if other == client:
-                                if other_clock >= clock:
-                                    raise MalformedInput("a struct refers to itself or a later one")
-                            else:
-                                _check_id(other, other_clock)
-                                needs[other, other_clock] = None
-                            cuts[other, other_clock + 1 if flag == HAS_ORIGIN else other_clock] = None
-                else:
+                if info & _HAS_LEFT:
+                    other, pos = varint(data, pos)
+                    near, pos = varint(data, pos)
+                    left = (other, near)
+                    cuts[other, near + 1] = None
+                    if other != client:
+                        needs[left] = None
+                        _check_id(left)
+                    elif near >= clock:
+                        raise MalformedInput("a struct refers to itself or a later one")
+                if info & _HAS_RIGHT:
+                    other, pos = varint(data, pos)
+                    near, pos = varint(data, pos)
+                    right = (other, near)
+                    cuts[right] = None
+                    if other != client:
+                        needs[right] = None
+                        _check_id(right)
+                    elif near >= clock:
+                        raise MalformedInput("a struct refers to itself or a later one")
+                if left is None and right is None:
                     named = data[pos]
+                    pos += 1
                     if named == 1:
-                        pos = skip_text(data, pos + 1)
+                        name, pos = pos, skip_text(data, pos)
+                        if visit is not None:
+                            parent = data[varint(data, name)[1] : pos].decode()
                     elif named == 0:
-                        other, pos = varint(data, pos + 1)
-                        other_clock, pos = varint(data, pos)
-                        if other == client:
-                            if other_clock >= clock:
-                                raise MalformedInput("a struct refers to itself or a later one")
-                        else:
-                            _check_id(other, other_clock)
-                            needs[other, other_clock] = None
+                        other, pos = varint(data, pos)
+                        near, pos = varint(data, pos)
+                        parent = (other, near)
+                        if other != client:
+                            needs[parent] = None
+                            _check_id(parent)
+                        elif near >= clock:
+                            raise MalformedInput("a struct refers to itself or a later one")
                     else:
                         raise MalformedInput("a struct has an unknown kind of parent")
-                    if info & HAS_KEY:
+                    if info & _HAS_KEY:
                         pos = skip_text(data, pos)
                 body = pos
-                content = info & INFO_CONTENT
                 length = 1
                 if content == STRING:
                     length, pos = varint(data, pos)
@@ -165,28 +221,38 @@ def _walk(data: bytes, visit: StructVisitor | None) -> UpdateSummary:
                         raise MalformedInput(f"unknown or unsupported shared type {kind}")
                 elif content == FORMAT:
                     pos = skip_text(data, pos)
-                    octets, pos = varint(data, pos)
-                    check_json(data[pos : pos + octets])
-                    pos += octets
+                    length, pos = varint(data, pos)
+                    check_json(data[pos : pos + length])
+                    pos += length
+                    length = 1
                 elif content == EMBED:
-                    octets, pos = varint(data, pos)
-                    check_json(data[pos : pos + octets])
-                    pos += octets
+                    length, pos = varint(data, pos)
+                    check_json(data[pos : pos + length])
+                    pos += length
+                    length = 1
                 elif content == BINARY:
-                    octets, pos = varint(data, pos)
-                    pos += octets
+                    length, pos = varint(data, pos)
+                    pos += length
+                    length = 1
                 elif content == DOC:
-                    pos = skip_any(data, skip_text(data, pos))
+                    keys, pos = object_keys(data, skip_text(data, pos))
+                    if not _UNSAFE_OPTIONS.isdisjoint(keys):
+                        raise MalformedInput("a subdocument has options that it must not have")
                 else:
                     raise MalformedInput(f"unknown or unsupported content {content}")
-            if length == 0:
+            if not length:
                 raise MalformedInput("a struct is empty")
             if clock + length > MAX_CLOCK:
                 raise MalformedInput("a clock is too large")
             if pos > size:
                 raise MalformedInput("a struct is longer than the update")
             if visit is not None:
-                visit(client, clock, length, at, body, pos)
+                keyed = info & _HAS_KEY != 0
+                visit(
+                    _struct(
+                        (client, clock, length, content, kind, left, right, parent, keyed, begin, body, pos)
+                    )
+                )
             if info == SKIP:
                 simple = False
                 if start < clock:
@@ -196,13 +262,16 @@ def _walk(data: bytes, visit: StructVisitor | None) -> UpdateSummary:
         if start < clock:
             runs.append((client, start, clock))
     deletes = _walk_deletes(data, pos) if data[pos] or size - pos > 1 else ()
+    beside = None
+    if clients == count == 1 and content == STRING and not pairs and not deletes:
+        beside = left or right
     return UpdateSummary(
-        tuple(runs), deletes, tuple(needs) if simple else None, types, tuple(pairs), tuple(cuts)
+        tuple(runs), deletes, tuple(needs) if simple else None, types, tuple(pairs), tuple(cuts), beside
     )
 
 
-def _check_id(client: int, clock: int) -> None:
-    if client > MAX_CLIENT or clock >= MAX_CLOCK:
+def _check_id(id_: Id) -> None:
+    if id_[0] > MAX_CLIENT or id_[1] >= MAX_CLOCK:
         raise MalformedInput("a struct refers to an impossible id")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pycrdt import Channel
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .room import DocumentRoom
 
 logger = logging.getLogger(__name__)
+
+ABNORMAL: Final = 1006
+"""How a connection ends that ends without a close frame (RFC 6455, section 7.1.5)."""
 
 
 class Disconnected(Exception):
@@ -45,18 +48,18 @@ async def converse(
     Returns:
         None if the client went by itself; else the error to close the connection with.
     """
-    ended = Disconnected()
-    error: CollabdError | None = None
     try:
         room.join(peer)
     except CollabdError as refusal:
         return refusal
+    error: CollabdError | None = None
+    ended = Disconnected(ABNORMAL)
     reading = asyncio.ensure_future(_read(room, peer, incoming))
     sending = asyncio.ensure_future(outbox.drain(send))
     try:
-        await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
-        if sending.done() and sending.exception() is None:
-            error = sending.result()
+        await asyncio.wait((reading, sending, outbox.closed), return_when=asyncio.FIRST_COMPLETED)
+        if outbox.closed.done():
+            error = outbox.closed.result()
         elif reading.done():
             ended = reading.result()
     except CollabdError as refusal:

@@ -7,7 +7,7 @@ since a client that missed one update would show a wrong document without knowin
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Never, Protocol
 
 from collabd.errors import CollabdError, SlowClient
 
@@ -49,44 +49,44 @@ class Outbox(Protocol):
 
 class QueuedOutbox:
     """An outbox for any transport with an awaitable send; :meth:`drain` must run as long as the connection
-    lives.
+    lives, and be cancelled when ``closed`` is done.
 
     Args:
-        limit: bytes that may be queued.
+        limit: bytes that may be queued, beside the largest frame among them: that one may be a document.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._queue: deque[bytes] = deque()
         self._size = 0
+        self._largest = 0
         self._wake = asyncio.Event()
-        self.closed_by: CollabdError | None = None
+        self.closed: asyncio.Future[CollabdError] = asyncio.get_running_loop().create_future()
+        """Done when the connection must be closed, with the reason."""
 
     def send(self, frame: Frame) -> None:
-        if self.closed_by is not None:
+        if self.closed.done():
             return
+        size = len(frame.payload)
+        self._largest = max(self._largest, size) if self._size else size
+        self._size += size
         self._queue.append(frame.payload)
-        self._size += len(frame.payload)
-        if self._size > self._limit:
+        if self._size > self._limit + self._largest:
             self.close(SlowClient("you do not read what you are sent"))
         else:
             self._wake.set()
 
     def close(self, error: CollabdError) -> None:
-        if self.closed_by is None:
-            self.closed_by = error
+        if not self.closed.done():
+            self.closed.set_result(error)
             self._queue.clear()
-            self._wake.set()
 
-    async def drain(self, send: Callable[[bytes], Awaitable[None]]) -> CollabdError:
-        """Send what is queued, in order, until :meth:`close` was called; return why. Raises what ``send``
-        raises."""
+    async def drain(self, send: Callable[[bytes], Awaitable[None]]) -> Never:
+        """Send what is queued, in order, for ever. Raises what ``send`` raises."""
         while True:
-            while self._queue and self.closed_by is None:
+            while self._queue:
                 payload = self._queue.popleft()
                 await send(payload)
                 self._size -= len(payload)
-            if self.closed_by is not None:
-                return self.closed_by
             self._wake.clear()
             await self._wake.wait()

@@ -3,15 +3,28 @@
 A connection owns one awareness client id: the first it speaks for. Entries for other ids are dropped, since
 stock providers rebroadcast everybody's. The clocks that leave the room are the room's own and only ever grow,
 because clients ignore an entry whose clock they have seen, also after its owner left and came back with the
-clock it had.
+clock it had, and also after they were away themselves and forgot the entry but not the clock.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from collabd.protocol.awareness import Entry
 
 REMEMBERED_CLOCKS: Final = 4096
+MAX_CLOCK: Final = 2**31
+"""Entries beyond it are dropped: nobody gets there, and the room needs clocks above those it receives."""
+
+
+class _Sent(NamedTuple):
+    clock: int
+    at: int
+    """When, in comings and tellings."""
+
+
+class _Member(NamedTuple):
+    person: str
+    since: int
 
 
 class Presence:
@@ -20,15 +33,17 @@ class Presence:
     def __init__(self) -> None:
         self._owner: dict[int, int] = {}
         self._owned: dict[int, int] = {}
-        self._person: dict[int, str] = {}
+        self._members: dict[int, _Member] = {}
         self._received: dict[int, int] = {}
-        self._sent: dict[int, int] = {}
+        self._sent: dict[int, _Sent] = {}
+        self._time = 0
         self._present: dict[int, Entry] = {}
 
     def join(self, peer: int, person: str) -> list[Entry]:
         """Take in a connection of ``person``; the answer is everybody it should hear of."""
-        self._person[peer] = person
-        return self.everyone()
+        self._time += 1
+        self._members[peer] = _Member(person, self._time)
+        return [self._publish(entry.client, 0, entry.state) for entry in self.everyone()]
 
     def everyone(self) -> list[Entry]:
         """An entry for each client that is present."""
@@ -44,7 +59,7 @@ class Presence:
 
     def leave(self, peer: int) -> list[Entry]:
         """Forget a connection; the answer is the removal to broadcast."""
-        del self._person[peer]
+        del self._members[peer]
         client = self._owned.pop(peer, None)
         if client is None:
             return []
@@ -61,7 +76,7 @@ class Presence:
         room had to raise must not return to its owner.
         """
         client = self._owned.get(peer)
-        return client is None or self._sent.get(client) == self._received.get(client)
+        return client is None or self._clock_sent(client) == self._received.get(client)
 
     def client_of(self, peer: int) -> int | None:
         """The awareness client id that a connection speaks for."""
@@ -73,11 +88,11 @@ class Presence:
             return True
         if peer in self._owned or entry.state is None:
             return False
+        if self._may_be_hearsay(peer, entry.client) and entry.clock <= self._clock_sent(entry.client):
+            return False
         if owner is not None:
             # A reconnecting client takes over from its own connection that has not been noticed to be dead.
-            # Somebody who only repeats what they heard has no newer clock.
-            same_person = self._person[owner] == self._person[peer]
-            if not same_person or entry.clock <= self._sent.get(entry.client, 0):
+            if self._members[owner].person != self._members[peer].person:
                 return False
             del self._owned[owner]
         self._owner[entry.client] = peer
@@ -85,17 +100,29 @@ class Presence:
         self._received.pop(entry.client, None)
         return True
 
+    def _may_be_hearsay(self, peer: int, client: int) -> bool:
+        """Whether the connection was told of the client here, and so may only repeat what it heard. Whoever
+        does that has no newer clock."""
+        return client in self._owner or (
+            client in self._sent and self._sent[client].at > self._members[peer].since
+        )
+
+    def _clock_sent(self, client: int) -> int:
+        return self._sent[client].clock if client in self._sent else 0
+
     def _is_news(self, entry: Entry) -> bool:
         received = self._received.get(entry.client, -1)
-        if entry.clock < received or (entry.clock == received and entry.state is not None):
+        if not received <= entry.clock <= MAX_CLOCK or (entry.clock == received and entry.state is not None):
             return False
         self._received[entry.client] = entry.clock
         return entry.state is not None or entry.client in self._present
 
     def _publish(self, client: int, clock: int, state: str | None) -> Entry:
-        sent = max(clock, self._sent.pop(client, -1) + 1)
-        self._sent[client] = sent
-        entry = Entry(client, sent, state)
+        clock = max(clock, self._clock_sent(client) + 1)
+        self._time += 1
+        self._sent.pop(client, None)
+        self._sent[client] = _Sent(clock, self._time)
+        entry = Entry(client, clock, state)
         if state is None:
             self._present.pop(client, None)
             self._forget_old_clocks()

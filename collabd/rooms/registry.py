@@ -2,13 +2,18 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
-from collabd.errors import CollabdError, DocumentDeleted, ShuttingDown
-from collabd.persistence.base import Store
+from collabd.errors import CollabdError, DocumentDeleted, Overloaded, ShuttingDown
+from collabd.persistence.base import Store, StoredDocument
+from collabd.protocol.intake import Intake
+from collabd.protocol.update import check_update
 
 from .names import check_name
 from .observer import Observer, Silent
 from .peer import Peer
+from .replica import Replica
 from .room import DocumentRoom, RoomLimits
 
 logger = logging.getLogger(__name__)
@@ -39,7 +44,7 @@ class Registry:
         self._idle_seconds = idle_seconds
         self._keepalive_seconds = keepalive_seconds
         self._rooms: dict[str, DocumentRoom] = {}
-        self._opening: dict[str, asyncio.Task[DocumentRoom]] = {}
+        self._opening: dict[str, asyncio.Task[None]] = {}
         self._is_draining = False
 
     @property
@@ -52,13 +57,10 @@ class Registry:
         room = self._rooms.get(name)
         return None if room is None or room.has_ended else room
 
-    async def open(self, name: str, *, revive: bool = False) -> DocumentRoom:
+    async def open(self, name: str) -> DocumentRoom:
         """The room of a document, loaded if need be. A document that does not exist yet has an empty room.
 
         The room is sure to be alive only until the caller's next await.
-
-        Args:
-            revive: whether a deleted name may be used for a new document.
 
         Raises:
             InvalidName: no document may be called so.
@@ -73,15 +75,13 @@ class Registry:
             room = self.get(name)
             if room is not None:
                 return room
-            opening = self._opening.get(name)
-            if opening is None:
-                opening = asyncio.create_task(self._load(name, revive))
-                self._opening[name] = opening
-                opening.add_done_callback(lambda _: self._opening.pop(name, None))
-            # Whoever asked first may be cancelled; the others still want the room.
-            room = await asyncio.shield(opening)
-            if self._rooms.get(name) is room:
-                return room
+            opening = self._opening.get(name) or self._begin(name, self._load(name))
+            try:
+                # Whoever asked first may be cancelled; the others still want the room.
+                await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                if not opening.cancelled():
+                    raise
 
     async def join(self, name: str, peer: Peer) -> DocumentRoom:
         """Open a room and let a peer join it. Raises what :meth:`open` and :meth:`DocumentRoom.join`
@@ -96,8 +96,16 @@ class Registry:
 
         Raises:
             DocumentExists: it has content already.
+            MalformedInput, UpdateRejected, Overloaded: as :meth:`DocumentRoom.submit`.
         """
-        room = await self.open(name, revive=True)
+        check_update(update)
+        try:
+            room = await self.open(name)
+        except DocumentDeleted:
+            if name in self._opening:  # somebody else is creating it
+                return await self.create(name, update)
+            await self._recreate(name, update)
+            return await self.open(name)
         await room.seed(update)
         return room
 
@@ -110,10 +118,8 @@ class Registry:
         """
         check_name(name)
         await self._store.delete(name)
-        room = self._rooms.pop(name, None)
-        if room is not None:
-            room.end(DocumentDeleted(f"{name} was deleted"))
-            self._observer.room_closed(name)
+        self._opening.pop(name, None)  # what is being loaded is out of date
+        self._put_away(name, DocumentDeleted(f"{name} was deleted"))
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -127,8 +133,8 @@ class Registry:
         for name, room in list(self._rooms.items()):
             room.keep_alive()
             if room.has_ended or (room.is_idle and now - room.idle_since >= self._idle_seconds):
-                del self._rooms[name]
-                self._observer.room_closed(name)
+                # Whoever opened the room before and did not use it yet must not write beside the next one.
+                self._put_away(name, Overloaded("the document was put away; open it again"))
 
     async def drain(self, timeout: float) -> bool:
         """Refuse newcomers, commit what was received, and close everybody with "come back".
@@ -139,35 +145,74 @@ class Registry:
         self._is_draining = True
         for opening in list(self._opening.values()):
             opening.cancel()
-        rooms = list(self._rooms.values())
-        _, late = await asyncio.wait(
-            [asyncio.ensure_future(room.flushed()) for room in rooms]
-            or [asyncio.ensure_future(asyncio.sleep(0))],
-            timeout=timeout,
-        )
+        error = ShuttingDown("the server restarts")
+        draining = [asyncio.create_task(room.drain(error)) for room in self._rooms.values()]
+        late = (await asyncio.wait(draining, timeout=timeout))[1] if draining else set()
         for task in late:
             task.cancel()
-        for room in rooms:
-            room.end(ShuttingDown("the server restarts"))
-            self._observer.room_closed(room.name)
-        self._rooms.clear()
+        for name in list(self._rooms):
+            self._put_away(name, error)
         return not late
 
-    async def _load(self, name: str, revive: bool) -> DocumentRoom:
+    def _begin(self, name: str, making: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Let a room be made; who opens the document meanwhile waits for it."""
+
+        def end(task: "asyncio.Task[None]") -> None:
+            if self._opening.get(name) is task:
+                del self._opening[name]
+            if not task.cancelled():
+                task.exception()  # perhaps nobody waits for it any more
+
+        task = self._opening[name] = asyncio.create_task(making)
+        task.add_done_callback(end)
+        return task
+
+    async def _load(self, name: str) -> None:
         started = asyncio.get_running_loop().time()
+        stored = await self._store.load(name)
         try:
-            stored = await self._store.load(name)
-        except DocumentDeleted:
-            if not revive:
-                raise
-            stored = None
-        try:
-            room = DocumentRoom(
-                name, self._store, stored, limits=self._limits, observer=self._observer, revive=revive
-            )
+            intake = None if stored is None else await Replica.read(stored.snapshot)
+            room = self._new_room(name, stored, intake)
         except CollabdError as error:
             logger.error("document %s cannot be opened: %s", name, error)
             raise
+        self._enter(name, room, started)
+
+    async def _recreate(self, name: str, update: bytes) -> None:
+        """Make a new document under a deleted name. Nobody gets its room before it is committed."""
+        try:
+            await asyncio.shield(self._begin(name, self._revive(name, update)))
+        except DocumentDeleted as error:
+            raise error.__cause__ or error from None
+
+    async def _revive(self, name: str, update: bytes) -> None:
+        started = asyncio.get_running_loop().time()
+        room = self._new_room(name, None, revive=True)
+        try:
+            await room.seed(update)
+        except CollabdError as error:
+            # For whoever waits to open the document, nothing has changed.
+            raise DocumentDeleted(f"{name} was deleted") from error
+        self._enter(name, room, started)
+
+    def _new_room(
+        self, name: str, stored: StoredDocument | None, intake: Intake | None = None, *, revive: bool = False
+    ) -> DocumentRoom:
+        return DocumentRoom(
+            name, self._store, stored, intake, limits=self._limits, observer=self._observer, revive=revive
+        )
+
+    def _enter(self, name: str, room: DocumentRoom, started: float) -> None:
+        error = Overloaded("the document was put away; open it again")
+        if self._opening.get(name) is not asyncio.current_task():
+            room.end(error)
+            return
+        self._put_away(name, error)
         self._rooms[name] = room
         self._observer.room_opened(name, asyncio.get_running_loop().time() - started)
-        return room
+
+    def _put_away(self, name: str, error: CollabdError) -> None:
+        room = self._rooms.pop(name, None)
+        if room is not None:
+            room.end(error)
+            self._observer.room_closed(name)

@@ -1,19 +1,26 @@
 """The pycrdt document of a room, and the knowledge of how pycrdt fails."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pycrdt import Doc, merge_updates
 
-from collabd.errors import DocumentDamaged
-from collabd.persistence.base import StoredDocument
+from collabd.errors import DocumentDamaged, MalformedInput, UpdateRejected
+from collabd.protocol.intake import Intake, Step
 from collabd.protocol.ranges import IdRanges
-from collabd.protocol.update import check_state_vector, check_update
+from collabd.protocol.surrogates import tear
+from collabd.protocol.update import UpdateSummary
+
+from .state import Early
 
 MERGE_AT_ONCE: Final = 128
 """Merging takes time that grows faster than the number of updates: 100 take 0.1 ms, 10,000 take 0.4 s."""
 
+LARGE_SNAPSHOT: Final = 16 * 1024
+"""Bytes from which on a snapshot is read in a thread; it takes about 0.5 ms per 1,000 bytes."""
 EMPTY_STATE_VECTOR: Final = b"\x00"
+EMPTY_UPDATE: Final = b"\x00\x00"
 
 
 class ReplicaBroken(Exception):
@@ -21,69 +28,106 @@ class ReplicaBroken(Exception):
 
 
 class Replica:
-    """A document that only ever holds updates that are committed."""
+    """A document that only ever holds updates that are committed, and is given none that would harm it.
 
-    def __init__(self) -> None:
+    Args:
+        snapshot: the full state to begin with, as :meth:`state` gave it.
+        intake: what ``Intake(snapshot)`` gave, if that was made before (in another thread: it may take long).
+
+    Raises:
+        DocumentDamaged: the snapshot cannot be used.
+    """
+
+    def __init__(self, snapshot: bytes = EMPTY_UPDATE, intake: Intake | None = None) -> None:
         self.doc: Doc[Any] = Doc()
         self.rejected: list[int] = []
         """Sequence numbers that :meth:`build` found it could not apply."""
+        try:
+            self._intake = intake or Intake(snapshot)
+            if snapshot != EMPTY_UPDATE:
+                self.doc.apply_update(snapshot)
+        except (MalformedInput, UpdateRejected) as error:
+            raise DocumentDamaged(f"the snapshot cannot be used: {error}") from error
+        except _FAILURES as error:
+            reraise_unless_pycrdt(error)
+            raise DocumentDamaged(f"the snapshot cannot be applied: {error}") from error
+
+    @staticmethod
+    async def read(snapshot: bytes | None) -> Intake | None:
+        """Make the intake for a snapshot without holding up the event loop, unless that is quickly done.
+
+        Raises:
+            DocumentDamaged: the snapshot cannot be used.
+        """
+        if snapshot is None or len(snapshot) < LARGE_SNAPSHOT:
+            return None
+        try:
+            return await asyncio.to_thread(Intake, snapshot)
+        except (MalformedInput, UpdateRejected) as error:
+            raise DocumentDamaged(f"the snapshot cannot be used: {error}") from error
 
     @classmethod
-    def build(cls, stored: StoredDocument) -> "Replica":
+    def build(cls, snapshot: bytes, tail: Sequence[Early], intake: Intake | None = None) -> "Replica":
         """Make the document from its snapshot and log. Updates that cannot be applied are left out and
         reported.
 
         Raises:
             DocumentDamaged: the snapshot itself cannot be applied.
         """
-        replica = cls()
+        replica = cls(snapshot, intake)
         try:
-            replica._apply_stored(stored)
+            _, refused = replica.apply([update for _, update, _ in tail], [summary for _, _, summary in tail])
+            replica.rejected = [tail[position].seq for position in refused]
             return replica
-        except _FAILURES as error:
-            reraise_unless_pycrdt(error)
+        except ReplicaBroken:
+            pass
         rejected: list[int] = []
         while True:
-            replica = cls()
+            replica = cls(snapshot)
             replica.rejected = rejected
-            culprit = replica._apply_stored_singly(stored)
-            if culprit is None:
+            culprits = replica._apply_singly(tail)
+            if not culprits:
                 return replica
-            rejected.append(culprit)
+            rejected += culprits
 
-    def apply(self, updates: Sequence[bytes]) -> tuple[bytes | None, list[int]]:
-        """Apply checked, committed updates.
+    def apply(
+        self, updates: Sequence[bytes], summaries: Sequence[UpdateSummary]
+    ) -> tuple[bytes | None, list[int]]:
+        """Take in checked, committed updates: those that can be are applied, the others wait for what they
+        build on.
 
         Returns:
-            One update that stands for all of them, or None if they could not be merged into one; and the
-            positions of updates that were refused and left no trace.
+            One update that stands for all of them, or None if there is none; and the positions of those that
+            were refused and left no trace.
 
         Raises:
             ReplicaBroken: the document must be rebuilt.
         """
+        steps: list[Step] = []
+        refused: list[int] = []
+        for position, (update, summary) in enumerate(zip(updates, summaries, strict=True)):
+            try:
+                steps += self._intake.offer(update, summary)
+            except UpdateRejected:
+                refused.append(position)
+        applied = self._carry_out(steps)
+        if [step.update for step in steps] == updates:
+            return applied, refused
         try:
-            merged = merge(updates)
-            self.doc.apply_update(merged)
-            return merged, []
-        except ValueError:
-            pass
+            return None if refused else merge(updates), refused
         except _FAILURES as error:
             reraise_unless_pycrdt(error)
-            raise ReplicaBroken(str(error)) from error
-        refused = []
-        for position, update in enumerate(updates):
-            try:
-                self.doc.apply_update(update)
-            except ValueError:
-                refused.append(position)
-            except _FAILURES as error:
-                reraise_unless_pycrdt(error)
-                raise ReplicaBroken(str(error)) from error
-        return None, refused
+            return None, refused
 
+    @property
     def clocks(self) -> Mapping[int, int]:
-        """The state vector: for each client, the clock up to which it is integrated."""
-        return check_state_vector(self.doc.get_state())
+        """The state vector: for each client, the clock up to which it is integrated. It goes on changing."""
+        return self._intake.clocks
+
+    @property
+    def deletes(self) -> IdRanges:
+        """The delete set, as a copy."""
+        return self._intake.deletes.copy()
 
     def state_vector(self) -> bytes:
         """The encoded state vector."""
@@ -93,43 +137,54 @@ class Replica:
         """All that is integrated and not covered by the (checked) state vector ``since``, as one update."""
         return self.doc.get_update(since)
 
-    def deletes(self) -> IdRanges:
-        """The delete set."""
-        deletes = IdRanges()
-        for client, start, end in check_update(self.doc.get_update(self.doc.get_state())).deletes:
-            deletes.add(client, start, end)
-        return deletes
-
-    def _apply_stored(self, stored: StoredDocument) -> None:
-        if stored.snapshot is not None:
-            self.doc.apply_update(stored.snapshot)
-        # In one piece, because yrs does not always take up again what it had put aside for being early.
-        if stored.tail:
-            self.doc.apply_update(merge([logged.update for logged in stored.tail]))
-
-    def _apply_stored_singly(self, stored: StoredDocument) -> int | None:
-        """Apply update by update; return the number of one after which the document cannot be used any
-        more."""
+    def _carry_out(self, steps: Sequence[Step]) -> bytes | None:
+        """Do what the intake found safe; what was applied, as one update, if it was applied in one go."""
+        if not steps:
+            return None
         try:
-            if stored.snapshot is not None:
-                self.doc.apply_update(stored.snapshot)
+            if not any(step.torn for step in steps):
+                merged = merge([step.update for step in steps])
+                self.doc.apply_update(merged)
+                return merged
+            for step in steps:
+                if step.torn:
+                    state = tear(self.state(), step.torn)
+                    self.doc = Doc()
+                    self.doc.apply_update(state)
+                self.doc.apply_update(step.update)
         except _FAILURES as error:
             reraise_unless_pycrdt(error)
-            raise DocumentDamaged(
-                f"the snapshot at {stored.snapshot_seq} cannot be applied: {error}"
-            ) from error
-        # Twice, because yrs does not always take up again what it had put aside for being early.
-        for logged in (*stored.tail, *stored.tail):
-            if logged.seq in self.rejected:
+            raise ReplicaBroken(str(error)) from error
+        return None
+
+    def _apply_singly(self, tail: Sequence[Early]) -> list[int]:
+        """Apply update by update; return the numbers of those by which pycrdt failed, if it did: the document
+        cannot be used any more then."""
+        waiting: list[Early] = []
+        for logged in tail:
+            seq, update, summary = logged
+            if seq in self.rejected:
                 continue
             try:
-                self.doc.apply_update(logged.update)
-            except ValueError:
-                self.rejected.append(logged.seq)
-            except _FAILURES as error:
-                reraise_unless_pycrdt(error)
-                return logged.seq
-        return None
+                steps = self._intake.offer(update, summary)
+            except UpdateRejected:
+                self.rejected.append(seq)
+                continue
+            own_step, released = steps[:1], steps[1:]
+            try:
+                self._carry_out(own_step)
+            except ReplicaBroken:
+                return [seq]
+            try:
+                self._carry_out(released)
+            except ReplicaBroken:
+                return [early.seq for early in waiting if self._holds(early.summary)] or [seq]
+            waiting = [early for early in (*waiting, logged) if not self._holds(early.summary)]
+        return []
+
+    def _holds(self, summary: UpdateSummary) -> bool:
+        clocks = self._intake.clocks
+        return all(end <= clocks.get(client, 0) for client, _, end in (*summary.structs, *summary.deletes))
 
 
 _FAILURES: Final = BaseException
@@ -137,8 +192,7 @@ _FAILURES: Final = BaseException
 
 
 def reraise_unless_pycrdt(error: BaseException) -> None:
-    """Raise again what is not a failure of pycrdt: a cancellation, a keyboard interrupt, memory running
-    out."""
+    """Raise again what is no failure of pycrdt: a cancellation, a keyboard interrupt, a lack of memory."""
     if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
         raise error
     if isinstance(error, MemoryError):

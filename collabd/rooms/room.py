@@ -16,7 +16,6 @@ from pycrdt.websocket import YRoom
 from collabd.auth.base import Access
 from collabd.errors import (
     CollabdError,
-    DocumentDamaged,
     DocumentExists,
     MalformedInput,
     NotAllowed,
@@ -27,6 +26,7 @@ from collabd.persistence.base import Appended, Store, StoredDocument
 from collabd.protocol import messages
 from collabd.protocol.awareness import Entry
 from collabd.protocol.awareness import encode as encode_awareness
+from collabd.protocol.intake import Intake
 from collabd.protocol.session import (
     KEEP_ALIVE,
     PresenceReceived,
@@ -40,7 +40,7 @@ from .observer import Observer
 from .outbox import Frame
 from .peer import Peer, next_number
 from .presence import Presence
-from .replica import EMPTY_STATE_VECTOR, Replica, ReplicaBroken
+from .replica import EMPTY_STATE_VECTOR, EMPTY_UPDATE, Replica, ReplicaBroken
 from .state import Batch, Early, RoomState
 
 logger = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class DocumentRoom(YRoom):
         name: str,
         store: Store,
         stored: StoredDocument | None,
+        intake: Intake | None = None,
         *,
         limits: RoomLimits,
         observer: Observer,
@@ -99,20 +100,23 @@ class DocumentRoom(YRoom):
         self._news: dict[int, Entry] = {}
         self._peers: dict[int, Peer] = {}
         self._waiting: dict[int, asyncio.Future[int]] = {}
-        self._postponed: list[tuple[Peer, bytes]] | None = None
+        self._postponed: list[tuple[Peer, bytes | None]] | None = None
+        """While the document is rebuilt: who is to be sent step 1 (None) or step 2 (for a state vector)."""
         self._flush_is_due = False
         self._handed_over_at = 0.0
         self._full_state: tuple[int, Frame] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress = asyncio.Event()
-        self._ended: CollabdError | None = None
+        self._refusal: CollabdError | None = None
+        """Why nothing more is taken in."""
+        self._has_ended = False
         self._version = 0
         self.document_id: int | None = None
         self._snapshot_size = self._tail_updates = self._tail_bytes = 0
         if stored is None:
             self._replica = Replica()
         else:
-            self._restore(stored)
+            self._restore(stored, intake)
         self.ydoc: Doc[Any] = self._replica.doc
         self.ready = True
 
@@ -122,6 +126,7 @@ class DocumentRoom(YRoom):
     def awareness(self) -> Awareness:  # type: ignore[override]
         """Who is here, as a copy: changing it changes nothing."""
         copy = Awareness(Doc())
+        copy.remove_awareness_states([copy.client_id], "room")
         copy.apply_awareness_update(encode_awareness(self._presence.everyone()), "room")
         return copy
 
@@ -149,8 +154,8 @@ class DocumentRoom(YRoom):
         Raises:
             CollabdError: it cannot join; close it with this.
         """
-        if self._ended is not None:
-            raise self._ended
+        if self._refusal is not None:
+            raise self._refusal
         if peer.access < Access.READ:
             raise NotAllowed("you may not read this document")
         if self._state.is_full:
@@ -158,7 +163,7 @@ class DocumentRoom(YRoom):
         self._peers[peer.number] = peer
         peer.joined_at = self._loop.time()
         self._observer.joined(self.name, peer.number, peer.principal.id, peer.address)
-        peer.send(self._step1())
+        self._ask(peer)
         everyone = self._presence.join(peer.number, peer.principal.id)
         if everyone:
             peer.send(_presence_frame(everyone))
@@ -180,6 +185,8 @@ class DocumentRoom(YRoom):
         Raises:
             CollabdError: the message was not taken; close the peer with this. Nothing else is affected.
         """
+        if self._refusal is not None:
+            raise self._refusal
         for event in peer.session.receive(data):
             if isinstance(event, UpdateReceived):
                 self._take(peer, event)
@@ -224,8 +231,12 @@ class DocumentRoom(YRoom):
         for early in self._state.early:
             peer.send(Frame(messages.update_frame(early.update)))
 
-    def _step1(self) -> Frame:
-        return Frame(messages.step_1_frame(self._replica.state_vector()))
+    def _ask(self, peer: Peer) -> None:
+        """Send step 1."""
+        if self._postponed is not None:
+            self._postponed.append((peer, None))
+        else:
+            peer.send(Frame(messages.step_1_frame(self._replica.state_vector())))
 
     def _spread(self, changes: Sequence[Entry]) -> None:
         for entry in changes:
@@ -241,12 +252,22 @@ class DocumentRoom(YRoom):
         return self._state.head
 
     def state(self) -> bytes:
-        """All that is integrated, as one update (Yjs v1)."""
-        return self._replica.state()
+        """All that is integrated, as one update (Yjs v1).
+
+        Raises:
+            Overloaded: the document is being rebuilt; try again later.
+        """
+        return self._sound_replica.state()
 
     def state_vector(self) -> bytes:
-        """The encoded state vector of what is integrated."""
-        return self._replica.state_vector()
+        """The encoded state vector of what is integrated; raises what :meth:`state` raises."""
+        return self._sound_replica.state_vector()
+
+    @property
+    def _sound_replica(self) -> Replica:
+        if self._postponed is not None:
+            raise Overloaded("the document is being rebuilt")
+        return self._replica
 
     async def submit(self, update: bytes) -> int:
         """Bring in an update (Yjs v1) like one that came from a peer.
@@ -259,8 +280,8 @@ class DocumentRoom(YRoom):
             UpdateRejected: pycrdt could not apply it.
             Overloaded: it was not taken; try again later.
         """
-        if self._ended is not None:
-            raise self._ended
+        if self._refusal is not None:
+            raise self._refusal
         summary = check_update(update)
         number = next_number()
         if self._state.receive(number, update, summary) is not None:
@@ -302,6 +323,8 @@ class DocumentRoom(YRoom):
 
     def _flush(self) -> None:
         self._flush_is_due = False
+        if self._has_ended:
+            return
         if self._news:
             self._broadcast_presence()
         batch = self._state.take_batch() if self._postponed is None else None
@@ -321,45 +344,38 @@ class DocumentRoom(YRoom):
         batch = self._state.in_flight
         assert batch is not None, "the log answers what it was asked"
         self._observer.committed(len(batch.updates), batch.size, self._loop.time() - self._handed_over_at)
+        self._tail_updates += len(batch.updates)
+        self._tail_bytes += batch.size
         self._version += 1
         try:
-            merged, refused = self._replica.apply(batch.updates)
+            merged, refused = self._replica.apply(batch.updates, batch.summaries)
         except ReplicaBroken as error:
             self._begin_rebuild(error, batch, last_seq)
             return
         self._settle(batch, last_seq, merged, refused)
 
     def _settle(self, batch: Batch, last_seq: int, merged: bytes | None, refused: Sequence[int]) -> None:
+        self.ydoc = self._replica.doc
         early_before = len(self._state.early)
-        is_certain = not refused and self._state.integrates(batch)
-        settled = self._state.settle(last_seq, refused, None if is_certain else self._replica.clocks())
-        integrated: list[Early] = []
-        if not is_certain:
-            try:
-                integrated = self._integrate_early()
-            except ReplicaBroken as error:
-                self._begin_rebuild(error, None, last_seq)
+        settled = self._state.settle(last_seq, self._replica.clocks, refused)
         if refused:
             first = last_seq - len(batch.updates) + 1
             self._in_background(self._store.reject(self._id, [first + position for position in refused]))
-            self._state.restore(last_seq, self._replica.clocks(), self._replica.deletes(), self._state.early)
+            # So that nobody's update counts as known for standing in one that was rejected.
+            self._state.restore(last_seq, self._replica.clocks, self._replica.deletes, self._state.early)
         self._relay(settled.relay, merged)
         # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
-        for early in integrated:
-            if early.seq <= last_seq - len(batch.updates):
-                self._relay([(NOBODY, early.update)], early.update)
+        for update in settled.integrated:
+            self._relay([(NOBODY, update)], update)
         for number, count in settled.acknowledge.items():
             peer = self._peers.get(number)
             if peer is not None and peer.acknowledges:
                 peer.send(_saved_frame(count))
-        for number in self._state.whom_to_ask(batch) if not is_certain else ():
-            if number in self._peers:
-                self._peers[number].send(self._step1())
         rejection = UpdateRejected("the document cannot take this update")
         for number in settled.refuse:
             if number in self._peers:
                 self._peers[number].close(rejection)
-        for number in set(batch.authors) & self._waiting.keys():
+        for number in batch.counts.keys() & self._waiting.keys():
             waiting = self._waiting.pop(number)
             self._state.leave(number)
             if not waiting.done():
@@ -367,11 +383,13 @@ class DocumentRoom(YRoom):
                     waiting.set_exception(rejection)
                 else:
                     waiting.set_result(last_seq)
+        for number in self._state.whom_to_ask(batch) if self._state.early else ():
+            if number in self._peers:
+                self._ask(self._peers[number])
         if len(self._state.early) != early_before:
             self._observer.early(len(self._state.early) - early_before)
-        self._tail_updates += len(batch.updates)
-        self._tail_bytes += batch.size
-        self._snapshot_if_due()
+        if self._postponed is None:
+            self._snapshot_if_due()
         self._progress.set()
         if self._state.has_pending:
             self._flush_soon()
@@ -424,76 +442,73 @@ class DocumentRoom(YRoom):
         assert self.document_id is not None, "nothing was committed yet"
         return self.document_id
 
-    def _restore(self, stored: StoredDocument) -> None:
-        self._replica = Replica.build(stored)
+    def _restore(self, stored: StoredDocument, intake: Intake | None = None) -> None:
+        tail = self._checked(stored)
+        self._replica = Replica.build(stored.snapshot or EMPTY_UPDATE, tail, intake)
         self.document_id = stored.id
         self._snapshot_size = len(stored.snapshot or b"")
-        self._tail_updates = len(stored.tail)
-        self._tail_bytes = sum(len(logged.update) for logged in stored.tail)
-        if self._replica.rejected:
-            self._in_background(self._store.reject(stored.id, self._replica.rejected))
-        self._state.restore(
-            stored.head, self._replica.clocks(), self._replica.deletes(), self._unsettled(stored)
-        )
-        try:
-            self._integrate_early()
-        except ReplicaBroken as error:
-            raise DocumentDamaged(f"{self.name} cannot be rebuilt: {error}") from error
+        self._tail_updates = len(tail)
+        self._tail_bytes = sum(len(update) for _, update, _ in tail)
+        rejected = self._replica.rejected
+        if rejected:
+            self._in_background(self._store.reject(stored.id, rejected))
+        unsettled = [logged for logged in tail if logged.seq not in rejected]
+        self._state.restore(stored.head, self._replica.clocks, self._replica.deletes, unsettled)
         self._observer.early(len(self._state.early))
 
-    def _unsettled(self, stored: StoredDocument) -> list[Early]:
-        unsettled = []
+    def _checked(self, stored: StoredDocument) -> list[Early]:
+        checked = []
         for seq, update in stored.tail:
-            if seq not in self._replica.rejected:
-                try:
-                    unsettled.append(Early(seq, update, check_update(update)))
-                except MalformedInput:
-                    logger.warning("document %s has update %d that is refused today", self.name, seq)
-        return unsettled
+            try:
+                checked.append(Early(seq, update, check_update(update)))
+            except MalformedInput:
+                logger.warning("document %s has update %d that is refused today", self.name, seq)
+        return checked
 
-    def _begin_rebuild(self, error: ReplicaBroken, unsettled: Batch | None, last_seq: int) -> None:
+    def _begin_rebuild(self, error: ReplicaBroken, batch: Batch, last_seq: int) -> None:
         logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
         self._postponed = []
-        self._in_background(self._rebuild(unsettled, last_seq))
+        self._in_background(self._rebuild(batch, last_seq))
 
-    async def _rebuild(self, unsettled: Batch | None, last_seq: int) -> None:
+    async def _rebuild(self, batch: Batch, last_seq: int) -> None:
         """Replace a damaged document by one made from the log, which already holds the batch."""
         try:
             stored = await self._store.load(self.name)
             assert stored is not None, "a batch was committed"
+            intake = await Replica.read(stored.snapshot)
             self._observer.early(-len(self._state.early))
-            self._restore(stored)
+            self._restore(stored, intake)
         except CollabdError as error:
             self.end(error)
             return
-        self.ydoc = self._replica.doc
-        if unsettled is not None:
-            first = last_seq - len(unsettled.updates) + 1
-            refused = [seq - first for seq in self._replica.rejected if seq >= first]
-            self._settle(unsettled, last_seq, None, refused)
+        except Exception:
+            logger.exception("document %s could not be rebuilt", self.name)
+            self.end(CollabdError("the document could not be rebuilt; come back"))
+            return
+        first = last_seq - len(batch.updates) + 1
+        self._settle(batch, last_seq, None, [seq - first for seq in self._replica.rejected if seq >= first])
         postponed, self._postponed = self._postponed or [], None
         for peer, state_vector in postponed:
-            if peer.number in self._peers:
+            if peer.number not in self._peers:
+                continue
+            if state_vector is None:
+                self._ask(peer)
+            else:
                 self._answer(peer, state_vector)
         self._flush_soon()
 
-    def _integrate_early(self) -> list[Early]:
-        """Apply early updates for which everything has come, and those that this sets free in turn."""
-        integrated: list[Early] = []
-        while ripe := self._state.ripe():
-            clocks_before = self._state.clocks
-            self._replica.apply([early.update for early in ripe])
-            done = self._state.ripened(ripe, self._replica.clocks())
-            integrated += done
-            if not done and self._state.clocks == clocks_before:
-                break
-        return integrated
+    async def drain(self, error: CollabdError) -> None:
+        """Take nothing more in, commit and send what was received, then :meth:`end`."""
+        self._refusal = error
+        await self.flushed()
+        self.end(error)
 
     def end(self, error: CollabdError) -> None:
         """Close the room for good: whoever is connected or waiting is told ``error``."""
-        if self._ended is not None:
+        if self._has_ended:
             return
-        self._ended = error
+        self._has_ended = True
+        self._refusal = error
         for peer in list(self._peers.values()):
             peer.close(error)
         for waiting in self._waiting.values():
@@ -505,7 +520,7 @@ class DocumentRoom(YRoom):
 
     @property
     def has_ended(self) -> bool:
-        return self._ended is not None
+        return self._has_ended
 
     @property
     def is_idle(self) -> bool:
@@ -514,7 +529,7 @@ class DocumentRoom(YRoom):
 
     async def flushed(self) -> None:
         """Return when all that was received so far is committed, applied and sent."""
-        while self._ended is None and not (self._state.is_settled and not self._tasks):
+        while not self._has_ended and not (self._state.is_settled and not self._tasks):
             self._progress.clear()
             await self._progress.wait()
 

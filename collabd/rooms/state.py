@@ -39,6 +39,9 @@ class Batch:
     counts: dict[int, int] = field(default_factory=dict)
     """For each peer, how many of its sync messages are safe once this batch is."""
     size: int = 0
+    early: int = 0
+    """How many of the updates wait for one that is neither applied nor about to be."""
+    early_size: int = 0
 
 
 class Settled(NamedTuple):
@@ -50,6 +53,8 @@ class Settled(NamedTuple):
     """For each peer, how many of its sync messages are committed."""
     refuse: list[int]
     """Peers whose update was rejected."""
+    integrated: list[bytes]
+    """Updates of earlier batches that were early and are not any more."""
 
 
 class RoomState:
@@ -57,7 +62,8 @@ class RoomState:
 
     Args:
         max_backlog: bytes that may wait to be committed.
-        max_early: bytes of updates that may wait for one they build on.
+        max_early: bytes of updates that may wait for one they build on. What may be just what they wait for
+            is taken beyond this bound.
     """
 
     def __init__(self, *, max_backlog: int, max_early: int) -> None:
@@ -68,7 +74,9 @@ class RoomState:
         self._counts: dict[int, int] = {}
         self._asked: dict[int, set[tuple[int, int]]] = {}
         self.head = 0
-        self.clocks: dict[int, int] = {}
+        self.clocks: Mapping[int, int] = {}
+        self._expected: dict[int, int] = {}
+        """What the clocks will be once all that was received is applied."""
         self.early: list[Early] = []
         self._early_size = 0
         self._structs = IdRanges()
@@ -84,7 +92,7 @@ class RoomState:
         self._deletes = deletes
         for client, clock in clocks.items():
             self._structs.add(client, 0, clock)
-        self.clocks = dict(clocks)
+        self.clocks = clocks
         self._keep_early(early for early in unsettled if self._first_gap(early.summary) is not None)
         for batch in filter(None, (self._in_flight, self._pending)):
             for summary in batch.summaries:
@@ -92,8 +100,8 @@ class RoomState:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was ever written, nor is about to be."""
-        return not self.head and self.is_settled
+        """Whether nothing was ever written that the document could take, nor is about to be."""
+        return not self._structs and not self._deletes
 
     @property
     def is_settled(self) -> bool:
@@ -140,9 +148,16 @@ class RoomState:
         pending = self._pending
         if self.backlog + len(update) > self._max_backlog:
             raise Overloaded("too much waits to be saved in this document")
-        is_too_early = self._early_size + len(update) > self._max_early or len(self.early) >= MAX_EARLY
-        if is_too_early and not self._follows(summary):
-            raise Overloaded("too many updates wait for one they build on")
+        if self._surely_waits(summary):
+            early, early_size = len(self.early) + pending.early, self._early_size + pending.early_size
+            if self._in_flight is not None:
+                early, early_size = early + self._in_flight.early, early_size + self._in_flight.early_size
+            if early >= MAX_EARLY or early_size + len(update) > self._max_early:
+                raise Overloaded("too many updates wait for one they build on")
+            pending.early += 1
+            pending.early_size += len(update)
+        else:
+            self._expect(summary)
         count = self._counts[author] = self._counts.get(author, 0) + 1
         self._remember(summary)
         pending.updates.append(update)
@@ -170,85 +185,47 @@ class RoomState:
         self._pending = Batch()
         return batch
 
-    def integrates(self, batch: Batch) -> bool:
-        """Whether the batch, once applied, is integrated for certain. If not, :meth:`settle` must be told the
-        clocks.
-
-        Moves the clocks as far as it is certain.
-        """
-        if self.early:
-            return False
-        clocks = self.clocks
-        for summary in batch.summaries:
-            if summary.needs is None:
-                return False
-            for client, clock in summary.needs:
-                if clock >= clocks.get(client, 0):
-                    return False
-            for client, start, end in summary.structs:
-                have = clocks.get(client, 0)
-                if start > have:
-                    return False
-                if end > have:
-                    clocks[client] = end
-            for client, _, end in summary.deletes:
-                if end > clocks.get(client, 0):
-                    return False
-        return True
-
-    def settle(
-        self, last_seq: int, rejected: Sequence[int] = (), clocks: Mapping[int, int] | None = None
-    ) -> Settled:
-        """Take note that the batch in flight was committed and applied.
+    def settle(self, last_seq: int, clocks: Mapping[int, int], rejected: Sequence[int] = ()) -> Settled:
+        """Take note that the batch in flight was committed and applied, as far as it could be.
 
         Args:
             last_seq: the number of its last update.
-            rejected: positions in the batch of updates that could not be applied.
-            clocks: the document's state vector afterwards; may be left out if :meth:`integrates` said so. If
-                given, apply what is :meth:`ripe` before anything else.
+            clocks: the document's state vector afterwards.
+            rejected: positions in the batch of updates that the document cannot take.
         """
         batch = self._in_flight
         assert batch is not None, "no batch is in flight"
         self._in_flight = None
         self.head = last_seq
-        if clocks is not None:
-            self.clocks = dict(clocks)
-            by_seq = {early.seq: early for early in self.early}
-            pairs = zip(batch.updates, batch.summaries, strict=True)
-            for seq, (update, summary) in enumerate(pairs, last_seq - len(batch.updates) + 1):
-                by_seq[seq] = Early(seq, update, summary)
-            for position in rejected:
-                del by_seq[last_seq - len(batch.updates) + 1 + position]
-            self._keep_early(by_seq.values())
+        self.clocks = clocks
+        first = last_seq - len(batch.updates) + 1
+        early: list[Early] = []
+        integrated: list[bytes] = []
+        for waiting in self.early:
+            if self._first_gap(waiting.summary) is None:
+                integrated.append(waiting.update)
+            else:
+                early.append(waiting)
+        known = {waiting.seq for waiting in early}
+        for position, summary in enumerate(batch.summaries):
+            seq = first + position
+            if self._first_gap(summary) is not None and seq not in known and position not in rejected:
+                early.append(Early(seq, batch.updates[position], summary))
+        if early or self.early:
+            self._keep_early(early)
+        refuse = [batch.authors[position] for position in rejected]
         return Settled(
             relay=[
                 (author, update)
                 for position, (author, update) in enumerate(zip(batch.authors, batch.updates, strict=True))
                 if position not in rejected
             ],
-            acknowledge=batch.counts,
-            refuse=[batch.authors[position] for position in rejected],
+            acknowledge=batch.counts
+            if not refuse
+            else {peer: count for peer, count in batch.counts.items() if peer not in refuse},
+            refuse=refuse,
+            integrated=integrated,
         )
-
-    def ripe(self) -> list[Early]:
-        """Early updates that can be integrated now, or already are: apply them and tell :meth:`ripened`.
-
-        yrs puts aside an update that it cannot integrate, but does not always take it up again when what it
-        builds on has come. So an update counts as integrated only after it was applied when nothing was
-        missing.
-        """
-        return [early for early in self.early if self._is_ripe(early.summary)]
-
-    def ripened(self, applied: Sequence[Early], clocks: Mapping[int, int]) -> list[Early]:
-        """Take note that ripe updates were applied, after which the document's state vector is ``clocks``.
-
-        The answer is those that are integrated by now, and so not early any more.
-        """
-        self.clocks = dict(clocks)
-        done = [early for early in applied if self._first_gap(early.summary) is None]
-        seqs = {early.seq for early in done}
-        self._keep_early(early for early in self.early if early.seq not in seqs)
-        return done
 
     def whom_to_ask(self, batch: Batch) -> list[int]:
         """The authors of early updates in the batch settled last, each once per gap.
@@ -282,15 +259,26 @@ class RoomState:
         self._counts.pop(peer, None)
         self._asked.pop(peer, None)
 
-    def _follows(self, summary: UpdateSummary) -> bool:
-        """Whether the update builds only on what is integrated."""
-        clocks = self.clocks
-        return (
-            summary.needs is not None
-            and all(clock < clocks.get(client, 0) for client, clock in summary.needs)
-            and all(start <= clocks.get(client, 0) for client, start, _ in summary.structs)
-            and all(end <= clocks.get(client, 0) for client, _, end in summary.deletes)
+    def _surely_waits(self, summary: UpdateSummary) -> bool:
+        """Whether the update builds on something that is neither applied nor about to be."""
+        expected = self._expected
+        reached: dict[int, int] = {}
+        for client, start, end in summary.structs:
+            if start > reached.get(client, expected.get(client, 0)):
+                return True
+            reached[client] = end
+        for client, clock in summary.needs or ():
+            if clock >= expected.get(client, 0):
+                return True
+        return any(
+            end > max(reached.get(client, 0), expected.get(client, 0)) for client, _, end in summary.deletes
         )
+
+    def _expect(self, summary: UpdateSummary) -> None:
+        expected = self._expected
+        for client, _, end in summary.structs:
+            if end > expected.get(client, 0):
+                expected[client] = end
 
     def _remember(self, summary: UpdateSummary) -> None:
         for client, start, end in summary.structs:
@@ -303,20 +291,11 @@ class RoomState:
         self._early_size = sum(len(update) for _, update, _ in self.early)
         for _, _, summary in self.early:
             self._remember(summary)
-
-    def _is_ripe(self, summary: UpdateSummary) -> bool:
-        clocks = self.clocks
-        if self._first_gap(summary) is None:
-            return True
-        is_waiting = False
-        for client, start, end in summary.structs:
-            have = clocks.get(client, 0)
-            if start > have:
-                return False
-            is_waiting = is_waiting or end > have
-        return is_waiting and (
-            summary.needs is None or all(clock < clocks.get(client, 0) for client, clock in summary.needs)
-        )
+        self._expected = dict(self.clocks)
+        for batch in filter(None, (self._in_flight, self._pending)):
+            for summary in batch.summaries:
+                if not self._surely_waits(summary):
+                    self._expect(summary)
 
     def _first_gap(self, summary: UpdateSummary) -> tuple[int, int] | None:
         """The client, and the clock it is known up to, where the update is not yet integrated; None if it

@@ -126,7 +126,7 @@ class Editors:
                 return
             holder = child
         if isinstance(holder, pycrdt.XmlElement) and self._rng.random() < 0.3:
-            holder.attributes[self._rng.choice(("id", "class"))] = "v"
+            holder.attributes["class"] = self._rng.choice(("a", "b"))
         elif len(holder.children) and self._rng.random() < 0.3:
             del holder.children[self._rng.randrange(len(holder.children))]
         else:
@@ -166,8 +166,15 @@ class Nonsense:
                 structs.append(struct)
                 clock += length
             out += [wire.uint(len(structs)), wire.uint(client), wire.uint(start), *structs]
-        deleting = rng.sample(self.CLIENTS, rng.choice((0, 0, 1, 2)))
-        out.append(wire.uint(len(deleting)))
+        return b"".join(out) + self._deletes(rng.choice((0, 0, 1, 2)))
+
+    def deletion(self) -> bytes:
+        return b"\0" + self._deletes(self._rng.randint(1, 3))
+
+    def _deletes(self, count: int) -> bytes:
+        rng = self._rng
+        deleting = rng.sample(self.CLIENTS, count)
+        out = [wire.uint(count)]
         for client in deleting:
             ranges = [(rng.randrange(14), rng.randint(1, 6)) for _ in range(rng.randint(1, 3))]
             out += [wire.uint(client), wire.uint(len(ranges))]

@@ -1,0 +1,146 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collabd.errors import MalformedInput
+from collabd.protocol.causality import split
+from collabd.protocol.ranges import IdRanges
+from collabd.protocol.update import check_state_vector, check_update
+from tests.fuzz.generate import Doc, Editors, Nonsense
+
+TYPED = "01010502840501016100"
+"""Client 5's third character, behind its second."""
+
+
+@pytest.mark.parametrize(
+    ("update", "clocks", "ready", "early"),
+    [
+        (TYPED, {5: 2}, TYPED, None),
+        (TYPED, {5: 1}, None, TYPED),
+        (TYPED, {5: 3}, None, None),
+        # Behind another client's, which is known or not.
+        ("01010500840901016100", {9: 2}, "01010500840901016100", None),
+        ("01010500840901016100", {9: 1}, None, "01010500840901016100"),
+        # In a type of another client's.
+        ("0101050004000901016100", {9: 1}, None, "0101050004000901016100"),
+        # Two clients in one update, either behind the other's first.
+        (
+            "02010500840900016101090004010174016200",
+            {},
+            "02010500840900016101090004010174016200",
+            None,
+        ),
+        # The first of two structs; the second waits for client 9.
+        (
+            "01020500040101740161c405000900016200",
+            {},
+            "0101050004010174016100",
+            "01010501c405000900016200",
+        ),
+        # Of what is known already, only the new is left; before and behind a skip.
+        ("010205000002000100", {5: 2}, "01010502000100", None),
+        ("0103050000010a01000100", {}, "01010500000100", "01010502000100"),
+        ("0103050000010a01000100", {5: 2}, "01010502000100", None),
+        # Deletions are cut where the document ends.
+        ("000105010203", {5: 4}, "000105010202", "000105010401"),
+        ("000105010203", {}, None, "000105010203"),
+        ("0101050000030105010003", {}, "0101050000030105010003", None),
+        ("0000", {}, None, None),
+    ],
+)
+def test_an_update_is_split_at_what_is_missing(
+    update: str, clocks: dict[int, int], ready: str | None, early: str | None
+) -> None:
+    parts = split(bytes.fromhex(update), clocks)
+    assert [part and part.hex() for part in (parts.ready, parts.early)] == [ready, early]
+
+
+def test_two_clients_that_wait_for_each_other_wait() -> None:
+    update = bytes.fromhex("020105008409000161010900840500016200")
+    assert split(update, {}).ready is None
+
+
+def test_a_malformed_update_is_refused() -> None:
+    with pytest.raises(MalformedInput):
+        split(b"\1", {})
+
+
+def contents(update: bytes | None) -> tuple[IdRanges, IdRanges]:
+    summary = check_update(update or b"\0\0")
+    return IdRanges(summary.structs), IdRanges(summary.deletes)
+
+
+@given(st.integers(0, 2**32))
+def test_the_parts_are_the_whole_and_what_is_ready_integrates(seed: int) -> None:
+    rng = random.Random(seed)
+    nonsense = Nonsense(rng)
+    sent = Editors(rng).updates(12)
+    rng.shuffle(sent)
+    clocks: dict[int, int] = {}
+    for update in (*sent, *(nonsense.update() for _ in range(20))):
+        try:
+            parts = split(update, clocks)
+        except MalformedInput:
+            continue
+        structs, deletes = contents(update)
+        ready_structs, ready_deletes = contents(parts.ready)
+        early_structs, early_deletes = contents(parts.early)
+        for client, have in clocks.items():
+            ready_structs.add(client, 0, have)
+            structs.add(client, 0, have)
+        for client in ready_structs.clients():
+            ((start, end),) = ready_structs.intervals(client)
+            assert start == 0
+            clocks[client] = end
+        assert {struct.client for struct in parts.structs} <= clocks.keys()
+        ready_structs.update(early_structs)
+        assert ready_structs == structs
+        assert all(
+            end <= clocks[client]
+            for client in ready_deletes.clients()
+            for _, end in ready_deletes.intervals(client)
+        )
+        assert all(
+            start >= clocks.get(client, 0)
+            for client in early_deletes.clients()
+            for start, _ in early_deletes.intervals(client)
+        )
+        ready_deletes.update(early_deletes)
+        assert ready_deletes == deletes
+
+
+@given(st.integers(0, 2**32))
+def test_shuffled_edits_end_in_the_same_document(seed: int) -> None:
+    rng = random.Random(seed)
+    editors = Editors(rng)
+    sent = editors.updates(20)
+    expected: Doc = Doc()
+    for doc in editors.docs:
+        expected.apply_update(doc.get_update())
+    rng.shuffle(sent)
+    doc = Doc()
+    early: list[bytes] = []
+    for update in sent:
+        waiting, early = [update, *early], []
+        for part in waiting:
+            clocks = check_state_vector(doc.get_state())
+            ready, later, _ = split(part, clocks)
+            if ready is not None:
+                doc.apply_update(ready)
+                for client, _, end in check_update(ready).structs:
+                    assert check_state_vector(doc.get_state())[client] >= end
+            if later is not None:
+                early.append(later)
+    while early:
+        waiting, early = early, []
+        for part in waiting:
+            ready, later, _ = split(part, check_state_vector(doc.get_state()))
+            if ready is not None:
+                doc.apply_update(ready)
+            if later is not None:
+                early.append(later)
+        assert early != waiting, "what waits, waits for nothing"
+    assert check_state_vector(doc.get_state()) == check_state_vector(expected.get_state())
+    assert contents(doc.get_update()) == contents(expected.get_update())

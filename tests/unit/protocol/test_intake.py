@@ -1,0 +1,277 @@
+import random
+
+import pycrdt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collabd.errors import MalformedInput, UpdateRejected
+from collabd.protocol import wire
+from collabd.protocol.intake import Intake, Step
+from collabd.protocol.structure import MAX_TYPE_NESTING
+from collabd.protocol.update import check_state_vector, check_update
+from tests.fuzz.generate import Doc, Editors, Nonsense
+from tests.fuzz.trial import Replica
+from tests.hostile import nested_types
+
+HELLO = bytes.fromhex("01010100040101740568656c6c6f00")
+"""Client 1's "hello" in the root "t"."""
+
+
+def run(client: int, clock: int, *structs: str, deletes: str = "00") -> bytes:
+    head = b"\1" + wire.uint(len(structs)) + wire.uint(client) + wire.uint(clock)
+    return head + bytes.fromhex("".join(structs) + deletes)
+
+
+ARRAY_IN_ROOT = "0701017400"
+MAP_IN_ROOT = "0701017401"
+TEXT_IN_ROOT = "0701017402"
+
+
+def typed(client: int, clock: int, behind: tuple[int, int], text: str = "x") -> bytes:
+    return run(client, clock, "84" + (wire.uint(behind[0]) + wire.uint(behind[1]) + wire.text(text)).hex())
+
+
+def plain(update: bytes) -> list[Step]:
+    return [Step(frozenset(), update)]
+
+
+def test_what_is_known_is_left_out_and_what_is_new_is_handed_on() -> None:
+    intake = Intake()
+    assert intake.offer(HELLO) == plain(HELLO)
+    assert intake.offer(HELLO) == []
+    assert intake.offer(typed(2, 0, (1, 4))) == plain(typed(2, 0, (1, 4)))
+    assert intake.offer(typed(2, 0, (1, 4))) == []
+    assert intake.clocks == {1: 5, 2: 1}
+    assert intake.early == []
+
+
+def test_deletions_are_handed_on_and_remembered() -> None:
+    intake = Intake(HELLO)
+    deletion = bytes.fromhex("000101010103")
+    assert intake.offer(deletion) == plain(deletion)
+    assert intake.deletes.covers(1, 1, 4)
+    assert intake.offer(b"\0\0") == []
+
+
+def test_what_must_wait_is_kept_and_handed_on_when_its_time_has_come() -> None:
+    intake = Intake()
+    last, middle, first = typed(3, 0, (2, 0)), typed(2, 0, (1, 4)), HELLO
+    deletion = bytes.fromhex("000103010001")
+    assert intake.offer(last) == []
+    assert intake.offer(deletion) == []
+    assert intake.offer(middle) == []
+    assert intake.early == [last, deletion, middle]
+    assert [step.update for step in intake.offer(first)] == [first, middle, last, deletion]
+    assert intake.early == []
+    assert intake.clocks == {1: 5, 2: 1, 3: 1}
+
+
+def test_an_emoji_that_will_be_cut_is_torn_first() -> None:
+    emoji = bytes.fromhex("01010100040101740661f09f8e896200")
+    intake = Intake(emoji)
+    between = bytes.fromhex("01010200c401010102017800")
+    assert intake.offer(between) == [Step(frozenset({(1, 2)}), between)]
+    again = bytes.fromhex("01010201c401010102017900")
+    assert intake.offer(again) == plain(again)
+
+
+@pytest.mark.parametrize("deletion", ["000101010101", "000101010201"])
+def test_an_emoji_that_a_deletion_cuts_is_torn_first(deletion: str) -> None:
+    intake = Intake(bytes.fromhex("01010100040101740661f09f8e896200"))
+    assert intake.offer(bytes.fromhex(deletion)) == [Step(frozenset({(1, 2)}), bytes.fromhex(deletion))]
+
+
+def test_an_emoji_that_its_own_update_cuts_is_torn_in_it() -> None:
+    intake = Intake()
+    update = bytes.fromhex("01010100040101740661f09f8e89620101010101")
+    (step,) = intake.offer(update)
+    assert step.torn == frozenset()
+    assert "\ufffd\ufffd".encode() in step.update
+    # The document ends in the middle of it, as another session of the same client left it.
+    intake = Intake(run(1, 0, "040101740161"))
+    (step,) = intake.offer(bytes.fromhex("010101000401017404f09f8e8900"))
+    assert "\ufffd\ufffd".encode() in step.update
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        # In the array (1, 0), of a stranger and of its own author; beside a value in it.
+        run(2, 0, "040001000161"),
+        run(1, 2, "060001000462 6f6c64".replace(" ", "") + "0474727565"),
+        run(1, 2, "050001000474727565"),
+        typed(2, 0, (1, 1)),
+        run(2, 0, "4401010161"),
+        # Under a key.
+        run(2, 0, "24010174016b0161"),
+    ],
+)
+def test_text_stands_only_where_text_can_be(update: bytes) -> None:
+    intake = Intake(run(1, 0, ARRAY_IN_ROOT, "0800010001770161"))
+    before = dict(intake.clocks)
+    with pytest.raises(UpdateRejected, match="text"):
+        intake.offer(update)
+    assert intake.clocks == before
+    assert intake.early == []
+
+
+def test_text_stands_in_texts_and_roots() -> None:
+    intake = Intake(run(1, 0, TEXT_IN_ROOT, "040001000161"))
+    assert intake.offer(typed(2, 0, (1, 1), "abc"))
+    assert intake.offer(run(2, 3, "0600010004626f6c640474727565"))
+    assert intake.offer(run(3, 0, "040101740161"))
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        run(2, 0, "28000100016b027e7e"),
+        run(2, 0, "28010174016b027e7e"),
+        # Beside what stands under a key, whether it says so or not.
+        run(1, 2, "a80101027e7e"),
+        run(2, 0, "880101027e7e"),
+        run(2, 0, "480101027e7e"),
+    ],
+)
+def test_one_value_stands_under_a_key(update: bytes) -> None:
+    intake = Intake(run(1, 0, MAP_IN_ROOT, "28000100016b017e"))
+    with pytest.raises(UpdateRejected, match="under one key"):
+        intake.offer(update)
+    assert intake.offer(update.replace(b"\2\x7e\x7e", b"\1\x7e"))
+
+
+def test_several_values_under_a_key_that_are_deleted_already_are_history() -> None:
+    intake = Intake(run(1, 0, MAP_IN_ROOT))
+    client, deleted = 2, "0102010002"
+    assert intake.offer(run(client, 0, "28000100016b027e7e", "a80201017e", deletes=deleted))
+    assert intake.offer(run(3, 0, "21000100016b05"))
+
+
+def test_an_item_stands_in_a_type_or_in_what_is_gone() -> None:
+    intake = Intake(HELLO)
+    inside = run(2, 0, "0700010101")
+    with pytest.raises(UpdateRejected, match="no type"):
+        intake.offer(inside)
+    assert intake.offer(bytes.fromhex("000101010102"))
+    assert intake.offer(inside)
+    intake = Intake(run(1, 0, "0003"))
+    assert intake.offer(inside)
+    assert intake.offer(run(3, 0, "040002000161", "28000200016b027e7e"))
+
+
+def test_types_nest_so_deep_across_updates() -> None:
+    intake = Intake(nested_types(MAX_TYPE_NESTING - 1))
+    last = MAX_TYPE_NESTING - 2
+    assert intake.offer(run(2, 0, "0700" + (b"\1" + wire.uint(last)).hex() + "00"))
+    with pytest.raises(UpdateRejected, match="nested"):
+        intake.offer(run(3, 0, "0700020000", "0700030000"))
+    assert intake.offer(run(3, 0, "0700010000"))
+
+
+def test_an_item_is_not_told_twice_in_different_ways() -> None:
+    intake = Intake(run(1, 0, ARRAY_IN_ROOT, "08000100017e"))
+    with pytest.raises(UpdateRejected, match="contradicts"):
+        intake.offer(run(1, 1, "08010174027e7e"))
+    assert [step.update for step in intake.offer(run(1, 1, "08000100027e7e"))]
+
+
+def test_what_waited_and_is_harmful_is_dropped() -> None:
+    intake = Intake()
+    assert intake.offer(typed(2, 0, (1, 1))) == []
+    array = run(1, 0, ARRAY_IN_ROOT, "08000100017e")
+    assert intake.offer(array) == plain(array)
+    assert intake.early == []
+    assert intake.clocks == {1: 2}
+
+
+def test_a_malformed_update_is_refused() -> None:
+    with pytest.raises(MalformedInput):
+        Intake(b"\1")
+
+
+@given(st.integers(0, 2**32))
+def test_genuine_edits_are_never_refused_and_end_as_without_it(seed: int) -> None:
+    rng = random.Random(seed)
+    editors = Editors(rng)
+    sent = editors.updates(20)
+    expected: Doc = Doc()
+    for doc in editors.docs:
+        expected.apply_update(doc.get_update())
+    for order in (sent, rng.sample(sent, len(sent)), sent[::-1]):
+        replica = Replica(b"\0\0")
+        for update in order:
+            replica.apply(update)
+        assert replica.intake.early == []
+        assert replica.clocks() == check_state_vector(expected.get_state())
+        assert str(replica.doc.get("text", type=pycrdt.Text)) == str(expected.get("text", type=pycrdt.Text))
+        assert (
+            replica.doc.get("array", type=pycrdt.Array).to_py()
+            == expected.get("array", type=pycrdt.Array).to_py()
+        )
+        assert replica.doc.get("map", type=pycrdt.Map).to_py() == expected.get("map", type=pycrdt.Map).to_py()
+        assert str(replica.doc.get("xml", type=pycrdt.XmlFragment)) == str(
+            expected.get("xml", type=pycrdt.XmlFragment)
+        )
+
+
+@given(st.integers(0, 2**32))
+def test_an_intake_can_begin_anew_from_the_document(seed: int) -> None:
+    rng = random.Random(seed)
+    editors = Editors(rng)
+    replica = Replica(b"\0\0")
+    for update in editors.updates(15):
+        replica.apply(update)
+    later = editors.updates(10)
+    state = replica.doc.get_update()
+    twin = Replica(state)
+    assert twin.intake.clocks == replica.intake.clocks
+    for update in later:
+        replica.apply(update)
+        twin.apply(update)
+    assert twin.clocks() == replica.clocks()
+    assert str(twin.doc.get("text", type=pycrdt.Text)) == str(replica.doc.get("text", type=pycrdt.Text))
+
+
+@given(st.integers(0, 2**32))
+def test_a_summary_says_what_the_document_gains(seed: int) -> None:
+    """What a room decides by: nothing new, integrated for certain, or to be looked at."""
+    editors = Editors(random.Random(seed))
+    doc: Doc = Doc()
+    for update in editors.updates(20):
+        summary = check_update(update)
+        clocks = check_state_vector(doc.get_state())
+        certain = (
+            summary.needs is not None
+            and all(clock < clocks.get(client, 0) for client, clock in summary.needs)
+            and all(start <= clocks.get(client, 0) for client, start, _ in summary.structs)
+        )
+        expected = dict(clocks)
+        for client, _, end in summary.structs:
+            expected[client] = max(end, clocks.get(client, 0))
+        doc.apply_update(update)
+        after = check_state_vector(doc.get_state())
+        if certain:
+            assert after == expected
+        assert set(check_update(doc.get_update()).structs) == {
+            (client, 0, clock) for client, clock in after.items()
+        }
+
+
+@given(st.integers(0, 2**32))
+def test_whatever_is_offered_the_document_stays_sound(seed: int) -> None:
+    rng = random.Random(seed)
+    nonsense = Nonsense(rng)
+    replica = Replica(b"\0\0")
+    for _ in range(30):
+        update = nonsense.update()
+        try:
+            replica.apply(update)
+        except (MalformedInput, UpdateRejected):
+            continue
+        state = replica.doc.get_update()
+        check_update(state)
+        reloaded: Doc = Doc()
+        reloaded.apply_update(state)
+        assert check_state_vector(reloaded.get_state()) == replica.clocks()
+        assert Intake(state).clocks == replica.clocks()

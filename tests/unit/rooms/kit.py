@@ -1,0 +1,348 @@
+"""What the tests of rooms are made of: replicas that write, connections that remember, a store that waits."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+from pycrdt import Doc, Map, Text, TransactionEvent
+
+from collabd.auth.base import ANONYMOUS, Access, Principal
+from collabd.errors import CollabdError
+from collabd.persistence.base import Appended, DocumentInfo, StoredDocument
+from collabd.persistence.memory import MemoryStore
+from collabd.protocol import awareness, messages
+from collabd.rooms.observer import Silent
+from collabd.rooms.outbox import Frame
+from collabd.rooms.peer import Peer
+from collabd.rooms.registry import Registry
+from collabd.rooms.room import DocumentRoom, RoomLimits
+
+SAVED_AS = "notes"
+"""The document that most tests are about."""
+
+
+async def turns(count: int = 20) -> None:
+    """Let the event loop do all that is ready to be done."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class Writer:
+    """A replica of somebody who edits: a text and a map, and the update that each edit made."""
+
+    def __init__(self, client: int) -> None:
+        self.client = client
+        self.doc: Doc[Any] = Doc(client_id=client)
+        self.text: Text = self.doc.get("content", type=Text)
+        self.meta: Map[Any] = self.doc.get("meta", type=Map)
+        self._latest = b""
+        self._subscription = self.doc.observe(self._on_transaction)
+
+    def _on_transaction(self, event: TransactionEvent) -> None:
+        self._latest = event.update
+
+    def append(self, text: str) -> bytes:
+        """Type at the end; the answer is the update."""
+        self.text += text
+        return self._latest
+
+    def insert(self, position: int, text: str) -> bytes:
+        self.text.insert(position, text)
+        return self._latest
+
+    def delete(self, start: int, end: int) -> bytes:
+        del self.text[start:end]
+        return self._latest
+
+    def put(self, key: str, value: object) -> bytes:
+        self.meta[key] = value
+        return self._latest
+
+    def take(self, *updates: bytes) -> None:
+        """Apply what others wrote."""
+        for update in updates:
+            self.doc.apply_update(update)
+
+    @property
+    def state(self) -> bytes:
+        return self.doc.get_update()
+
+
+def text_of(update: bytes) -> str:
+    """The text of a document that is given as one update."""
+    writer = Writer(1)
+    writer.take(update)
+    return str(writer.text)
+
+
+class Recorder:
+    """An outbox that keeps what the peer was sent, decoded."""
+
+    def __init__(self) -> None:
+        self.messages: list[messages.Message] = []
+        self.frames: list[bytes] = []
+        self.closed_by: CollabdError | None = None
+
+    def send(self, frame: Frame) -> None:
+        if self.closed_by is None:
+            self.frames.append(frame.payload)
+            self.messages.extend(messages.decode(frame.payload))
+
+    def close(self, error: CollabdError) -> None:
+        if self.closed_by is None:
+            self.closed_by = error
+
+    def of(self, *kinds: type) -> list[Any]:
+        """What was sent of these kinds, in order."""
+        return [message for message in self.messages if isinstance(message, kinds)]
+
+    @property
+    def updates(self) -> list[bytes]:
+        return [message.update for message in self.of(messages.Update)]
+
+    @property
+    def saved(self) -> list[int]:
+        return [message.count for message in self.of(messages.Saved)]
+
+    @property
+    def entries(self) -> list[awareness.Entry]:
+        return [
+            entry
+            for message in self.of(messages.AwarenessMessage)
+            for entry in awareness.decode(message.payload)
+        ]
+
+
+class Member:
+    """A connection to a room with a replica behind it, as a stock provider is one."""
+
+    def __init__(
+        self,
+        room: DocumentRoom,
+        client: int = 0,
+        *,
+        writer: Writer | None = None,
+        access: Access = Access.WRITE,
+        acknowledges: bool = True,
+        principal: Principal = ANONYMOUS,
+    ) -> None:
+        self.room = room
+        self.writer = writer or Writer(client)
+        self.got = Recorder()
+        self.peer = Peer(self.got, access=access, acknowledges=acknowledges, principal=principal)
+        self._handled = 0
+
+    def join(self) -> Self:
+        """Connect and ask for everything, as providers do at once."""
+        self.room.join(self.peer)
+        self.say(messages.step_1_frame(self.writer.doc.get_state()))
+        return self
+
+    def leave(self) -> None:
+        self.room.leave(self.peer)
+
+    def say(self, *frames: bytes) -> None:
+        """Send each as a WebSocket message; an error closes the connection, as an endpoint does."""
+        for frame in frames:
+            try:
+                self.room.receive(self.peer, frame)
+            except CollabdError as error:
+                self.got.close(error)
+                self.room.leave(self.peer, error.close_code, error.close_reason)
+                return
+
+    def send(self, *updates: bytes) -> None:
+        """Send each as an update message."""
+        self.say(*map(messages.update_frame, updates))
+
+    def type(self, text: str) -> bytes:
+        """Type at the end and send it."""
+        update = self.writer.append(text)
+        self.send(update)
+        return update
+
+    def show(self, state: str | None, clock: int, client: int | None = None) -> None:
+        """Send a presence entry, normally about oneself."""
+        entry = awareness.Entry(client or self.writer.client, clock, state)
+        self.say(messages.awareness_frame(awareness.encode([entry])))
+
+    def read(self) -> bool:
+        """Do with what has arrived what a provider does; say whether there was anything."""
+        fresh, self._handled = self.got.messages[self._handled :], len(self.got.messages)
+        for message in fresh:
+            match message:
+                case messages.Update(update) | messages.SyncStep2(update):
+                    self.writer.take(update)
+                case messages.SyncStep1(state_vector):
+                    self.say(messages.step_2_frame(self.writer.doc.get_update(state_vector)))
+        return bool(fresh)
+
+    @property
+    def text(self) -> str:
+        return str(self.writer.text)
+
+    @property
+    def is_open(self) -> bool:
+        return self.got.closed_by is None
+
+
+async def calm(room: DocumentRoom, members: Iterable[Member]) -> None:
+    """Let everybody read and answer until nobody has anything to say."""
+    members = list(members)
+    while True:
+        await room.flushed()
+        await turns()
+        if not any([member.read() for member in members]):
+            return
+
+
+class ScriptedStore(MemoryStore):
+    """A memory store whose commits and loads happen when the test says so.
+
+    ``held`` are the commits handed over and not done. While ``holds`` is false everything happens at once.
+    """
+
+    def __init__(self, *, holds: bool = True) -> None:
+        super().__init__()
+        self.holds = holds
+        self.held: list[tuple[asyncio.Future[Appended], Callable[[], asyncio.Future[Appended]]]] = []
+        self.batches: list[list[bytes]] = []
+        self.loads = 0
+        self.load_errors: list[Exception] = []
+        self.may_load = asyncio.Event()
+        self.may_load.set()
+        self.snapshots: list[tuple[int, list[int]]] = []
+        self.snapshot_error: Exception | None = None
+
+    def append(
+        self, name: str, document_id: int | None, updates: Sequence[bytes], *, revive: bool = False
+    ) -> asyncio.Future[Appended]:
+        updates = list(updates)
+        self.batches.append(updates)
+
+        def commit() -> asyncio.Future[Appended]:
+            return super(ScriptedStore, self).append(name, document_id, updates, revive=revive)
+
+        if not self.holds:
+            return commit()
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self.held.append((future, commit))
+        return future
+
+    def release(self, count: int = 1) -> None:
+        """Commit the oldest ones held."""
+        for _ in range(count):
+            future, commit = self.held.pop(0)
+            outcome = commit()
+            if error := outcome.exception():
+                future.set_exception(error)
+            else:
+                future.set_result(outcome.result())
+
+    def fail(self, error: Exception) -> None:
+        """Refuse the oldest one held."""
+        future, _ = self.held.pop(0)
+        future.set_exception(error)
+
+    async def load(self, name: str) -> StoredDocument | None:
+        self.loads += 1
+        if self.load_errors:
+            raise self.load_errors.pop(0)
+        try:
+            return await super().load(name)
+        finally:
+            await self.may_load.wait()
+
+    async def save_snapshot(self, document_id: int, seq: int, state: bytes, early: Sequence[int]) -> None:
+        if self.snapshot_error is not None:
+            raise self.snapshot_error
+        self.snapshots.append((seq, list(early)))
+        await super().save_snapshot(document_id, seq, state, early)
+
+    async def rows(self, name: str = SAVED_AS) -> int:
+        """How many updates were ever committed."""
+        info: DocumentInfo | None = await self.find(name)
+        return info.head if info else 0
+
+
+class Notes(Silent):
+    """An observer that keeps count."""
+
+    def __init__(self) -> None:
+        self.rooms = 0
+        self.peers = 0
+        self.early_now = 0
+        self.committed_updates = 0
+        self.redundant_updates = 0
+        self.goodbyes: list[tuple[int, str, int]] = []
+
+    def room_opened(self, document: str, seconds: float) -> None:
+        self.rooms += 1
+
+    def room_closed(self, document: str) -> None:
+        self.rooms -= 1
+
+    def joined(self, document: str, peer: int, who: str, address: str) -> None:
+        self.peers += 1
+
+    def left(
+        self, document: str, peer: int, who: str, code: int, reason: str, seconds: float, updates: int
+    ) -> None:
+        self.peers -= 1
+        self.goodbyes.append((code, reason, updates))
+
+    def committed(self, updates: int, size: int, seconds: float) -> None:
+        self.committed_updates += updates
+
+    def redundant(self, updates: int) -> None:
+        self.redundant_updates += updates
+
+    def early(self, change: int) -> None:
+        self.early_now += change
+
+
+class House:
+    """A store with rooms in it."""
+
+    def __init__(
+        self,
+        *,
+        holds: bool = False,
+        limits: RoomLimits | None = None,
+        idle_seconds: float = 30.0,
+        store: ScriptedStore | None = None,
+    ) -> None:
+        self.store = store or ScriptedStore(holds=holds)
+        self.notes = Notes()
+        self.registry = Registry(
+            self.store, limits=limits, observer=self.notes, idle_seconds=idle_seconds, keepalive_seconds=15.0
+        )
+
+    async def room(self, name: str = SAVED_AS) -> DocumentRoom:
+        return await self.registry.open(name)
+
+    def restarted(self, *, limits: RoomLimits | None = None) -> "House":
+        """The same store under a new process."""
+        return House(store=self.store, limits=limits)
+
+
+class PanicException(BaseException):
+    """What a Rust panic looks like in Python."""
+
+
+POISON = "☠"
+"""Text that makes an update poisonous for a :func:`faulty` pycrdt."""
+
+
+def faulty_doc(failures: "Sequence[BaseException]") -> type:
+    """A kind of Doc that fails to apply what contains POISON: the first time with the first of ``failures``,
+    and so on, the last again and again."""
+    left = list(failures)
+
+    class FaultyDoc(Doc[Any]):
+        def apply_update(self, update: bytes) -> None:
+            if POISON.encode() in update:
+                raise left.pop(0) if len(left) > 1 else left[0]
+            super().apply_update(update)
+
+    return FaultyDoc

@@ -1,0 +1,244 @@
+"""Laws of a room's bookkeeping: whatever replicas send, in whatever order, doubled, late or merged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from pycrdt import merge_updates
+
+from collabd.protocol.update import UpdateSummary, check_state_vector, check_update
+from collabd.rooms.replica import Replica
+from collabd.rooms.state import Batch, Early, RoomState
+
+from .kit import Writer
+
+PEERS = 3
+NO_BOUND = 1 << 40
+
+Ids = set[tuple[str, int, int]]
+
+
+def ids_of(summary: UpdateSummary) -> Ids:
+    """Every single id an update brings, told apart from every id it deletes."""
+    return {
+        (kind, client, clock)
+        for kind, runs in (("struct", summary.structs), ("delete", summary.deletes))
+        for client, start, end in runs
+        for clock in range(start, end)
+    }
+
+
+@dataclass
+class Model:
+    """A room without anything but its state and a document, and beside it what it must have decided."""
+
+    state: RoomState = field(
+        default_factory=lambda: RoomState(max_backlog=NO_BOUND, max_early=NO_BOUND),
+    )
+    replica: Replica = field(default_factory=Replica)
+    log: list[bytes] = field(default_factory=list)
+    seen: Ids = field(default_factory=set)
+    committed: Ids = field(default_factory=set)
+    sent: dict[int, list[Ids]] = field(default_factory=lambda: {peer: [] for peer in range(PEERS)})
+    acknowledged: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(PEERS), 0))
+
+    def receive(self, peer: int, update: bytes) -> None:
+        summary = check_update(update)
+        ids = ids_of(summary)
+        is_new = not ids <= self.seen
+        assert self.state.is_new(summary) == is_new
+        self.seen |= ids
+        before = self.state.backlog
+        at_once = self.state.receive(peer, update, summary)
+        assert self.state.backlog == before + (len(update) if is_new else 0), "redundant is never logged"
+        self.sent[peer].append(ids)
+        if at_once is not None:
+            assert not is_new
+            self._on_acknowledged(peer, at_once)
+
+    def take(self) -> Batch | None:
+        batch = self.state.take_batch()
+        if batch is not None:
+            assert self.state.take_batch() is None, "one batch at a time"
+        return batch
+
+    def commit(self, batch: Batch) -> None:
+        self.log.extend(batch.updates)
+        _, refused = self.replica.apply(batch.updates, batch.summaries)
+        assert refused == []
+        assert present(self.replica.clocks) == check_state_vector(self.replica.doc.get_state())
+        settled = self.state.settle(len(self.log), self.replica.clocks)
+        assert self.state.head == len(self.log)
+        assert settled.relay == list(zip(batch.authors, batch.updates, strict=True))
+        assert settled.refuse == []
+        for summary in batch.summaries:
+            self.committed |= ids_of(summary)
+        for peer, count in settled.acknowledge.items():
+            self._on_acknowledged(peer, count)
+        self._check_early()
+        self._check_asked(batch, self.state.whom_to_ask(batch))
+
+    def flush(self) -> None:
+        """Commit until nothing is left."""
+        if self.state.in_flight is not None:
+            self.commit(self.state.in_flight)
+        while batch := self.take():
+            self.commit(batch)
+
+    def unsettled(self) -> list[Early]:
+        return [Early(seq, update, check_update(update)) for seq, update in enumerate(self.log, 1)]
+
+    def _on_acknowledged(self, peer: int, count: int) -> None:
+        assert self.acknowledged[peer] <= count <= len(self.sent[peer]), "counts only grow"
+        for ids in self.sent[peer][:count]:
+            assert ids <= self.committed, "all that is acknowledged is committed"
+        self.acknowledged[peer] = count
+
+    def _check_early(self) -> None:
+        clocks = self.replica.clocks
+        assert present(self.state.clocks) == present(clocks)
+        early = {early.seq for early in self.state.early}
+        assert early == set(self.unfinished(clocks))
+        if early:
+            event("something was early")
+
+    def unfinished(self, clocks: Mapping[int, int]) -> list[int]:
+        """Numbers of updates that bring or delete something beyond the document's clocks."""
+        return [
+            seq
+            for seq, update in enumerate(self.log, 1)
+            if any(clock >= clocks.get(client, 0) for _, client, clock in ids_of(check_update(update)))
+        ]
+
+    def _check_asked(self, batch: Batch, ask: Sequence[int]) -> None:
+        assert len(set(ask)) == len(ask)
+        first = len(self.log) - len(batch.updates) + 1
+        early = {batch.authors[early.seq - first] for early in self.state.early if early.seq >= first}
+        assert set(ask) <= early, "only who sent something early is asked"
+
+
+def present(clocks: Mapping[int, int]) -> dict[int, int]:
+    return {client: clock for client, clock in clocks.items() if clock}
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, maps: bool = True) -> list[bytes]:
+    """Updates of a few replicas that edit, delete and hear of each other now and then, and some of the
+    ways in which the same is said again."""
+    writers = [Writer(client) for client in (1, 2, 300_000)]
+    updates: list[bytes] = []
+    sources: list[Writer] = []
+    kinds = ["type", "type", "delete", "hear", "whole"] + (["put"] if maps else [])
+    for _ in range(draw(st.integers(1, 12))):
+        writer = draw(st.sampled_from(writers))
+        match draw(st.sampled_from(kinds)):
+            case "type":
+                position = draw(st.integers(0, len(writer.text)))
+                updates.append(writer.insert(position, draw(st.sampled_from("abcdefgh"))))
+                sources.append(writer)
+            case "delete" if len(writer.text) > 0:
+                start = draw(st.integers(0, len(writer.text) - 1))
+                end = draw(st.integers(start + 1, len(writer.text)))
+                updates.append(writer.delete(start, end))
+                sources.append(writer)
+            case "put":
+                updates.append(writer.put(draw(st.sampled_from("xy")), draw(st.integers(0, 9))))
+                sources.append(writer)
+            case "hear" if updates:
+                for update in draw(st.lists(st.sampled_from(updates), max_size=4)):
+                    writer.take(update)
+            case "whole":
+                updates.append(writer.state)
+    return updates
+
+
+@st.composite
+def deliveries(draw: st.DrawFn, *, maps: bool = True) -> list[tuple[int, bytes]]:
+    """Who sends which update, in an order of their own, with some of it twice, merged, or lost at first."""
+    updates = draw(histories(maps=maps))
+    sent: list[tuple[int, bytes]] = []
+    if updates:
+        for _ in range(draw(st.integers(0, 15))):
+            some = draw(st.lists(st.sampled_from(updates), min_size=1, max_size=3))
+            sent.append((draw(st.integers(0, PEERS - 1)), merge_updates(*some) if len(some) > 1 else some[0]))
+    sent += [(draw(st.integers(0, PEERS - 1)), update) for update in draw(st.permutations(updates))]
+    return sent
+
+
+STEPS = st.sampled_from(["wait", "take", "commit", "both"])
+
+
+@settings(max_examples=120)
+@given(deliveries(), st.data())
+def test_in_the_end_everything_is_integrated_and_acknowledged(
+    sent: list[tuple[int, bytes]], data: st.DataObject
+) -> None:
+    model = Model()
+    for peer, update in sent:
+        model.receive(peer, update)
+        step = data.draw(STEPS)
+        if step in ("commit", "both") and model.state.in_flight is not None:
+            model.commit(model.state.in_flight)
+        if step in ("take", "both"):
+            model.take()
+    model.flush()
+    assert model.state.is_settled
+    assert model.state.early == []
+    assert model.state.backlog == 0
+    assert model.acknowledged == {peer: len(messages) for peer, messages in model.sent.items()}
+    reference = Writer(9)
+    if sent:
+        reference.take(merge_updates(*(update for _, update in sent)))
+    room = Writer(8)
+    room.take(model.replica.state())
+    assert str(room.text) == str(reference.text)
+    assert room.meta.to_py() == reference.meta.to_py()
+    assert ids_of(check_update(room.state)) == ids_of(check_update(reference.state))
+    assert ids_of(check_update(room.state)) >= model.seen
+
+
+@settings(max_examples=60)
+@given(deliveries(maps=False), st.data())
+def test_a_room_loaded_from_the_log_decides_as_the_one_before(
+    sent: list[tuple[int, bytes]], data: st.DataObject
+) -> None:
+    model = Model()
+    for peer, update in sent[: data.draw(st.integers(0, len(sent)))]:
+        model.receive(peer, update)
+    model.flush()
+    log = model.log
+    snapshot_seq = data.draw(st.integers(0, len(log)), label="updates under the snapshot")
+    before = Replica()
+    before.apply(log[:snapshot_seq], [check_update(update) for update in log[:snapshot_seq]])
+    early = Model(log=log[:snapshot_seq]).unfinished(before.clocks)
+    tail = [
+        Early(seq, update, check_update(update))
+        for seq, update in enumerate(log, 1)
+        if seq > snapshot_seq or seq in early
+    ]
+
+    loaded = Replica.build(before.state(), tail)
+    state = RoomState(max_backlog=NO_BOUND, max_early=NO_BOUND)
+    state.restore(
+        len(log),
+        loaded.clocks,
+        loaded.deletes,
+        tail,
+    )
+
+    assert loaded.rejected == []
+    assert state.head == model.state.head
+    assert present(state.clocks) == present(model.state.clocks)
+    assert [early.seq for early in state.early] == [early.seq for early in model.state.early]
+    for _, update in sent:
+        summary = check_update(update)
+        assert state.is_new(summary) == model.state.is_new(summary)
+    # What comes afterwards goes the same way too.
+    again = Model(
+        state=state, replica=loaded, log=list(log), seen=set(model.seen), committed=set(model.committed)
+    )
+    for peer, update in sent:
+        again.receive(peer, update)
+    again.flush()
+    assert state.early == []
