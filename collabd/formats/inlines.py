@@ -20,6 +20,11 @@ DELIMITERS: Final[dict[Mark, str]] = {"bold": "**", "italic": "_", "strike": "~~
 
 _SAYABLE: Final[frozenset[Mark]] = frozenset({*DELIMITERS, "code"})
 
+_NO_CHARACTERS = re.compile(
+    rf"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufdd0-\ufdef{''.join(map(chr, range(0xFFFE, 0x110000, 0x10000)))}"
+    rf"{''.join(map(chr, range(0xFFFF, 0x110000, 0x10000)))}]"
+)
+"""Controls and noncharacters, which cannot be written as references, nor shown. White space is not among them."""
 _SPACES = re.compile(r"(\s+)")
 _LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1f\x85\u2028\u2029]")
 _BACKTICKS = re.compile(r"`+")
@@ -118,7 +123,7 @@ def _styles(marks: frozenset[Mark], link: Link | None) -> list[Style]:
 
 
 def _words(text: str, styles: list[Style]) -> Iterator[_Token]:
-    for part in _SPACES.split(text):
+    for part in _SPACES.split(_NO_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", text)):
         if part.isspace():
             yield _Token("space", _LINE_ENDS.sub(" ", part), styles)
         elif part:

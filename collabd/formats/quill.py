@@ -149,16 +149,17 @@ def _code(lines: Sequence[_Line]) -> CodeBlock:
     return CodeBlock(text, "" if language in ("plain", "true") else language)
 
 
-def _listings(lines: Sequence[_Line], level: int) -> list[Block]:
-    blocks: list[Block] = []
+def _listings(lines: Sequence[_Line], level: int) -> list[Listing]:
+    blocks: list[Listing] = []
     listing: Listing | None = None
     for is_deeper, group in groupby(lines, lambda line: line.indent > level):
         if is_deeper:
             inner = _listings(list(group), level + 1)
-            if listing is None:
-                blocks += inner
-            else:
+            if listing is not None:
                 listing.items[-1].blocks.extend(inner)
+            else:
+                blocks += inner
+                listing = inner[-1]
             continue
         for line in group:
             kind = line.formats.get("list")

@@ -133,8 +133,8 @@ class _Document:
         return webpage.page(body, self._said("title") or title)
 
     def ipynb(self) -> bytes:
-        kinds = {"cells": Kind.ARRAY, "meta": Kind.MAP}
-        if any(self._roots.get(name) not in (kind, Kind.EMPTY) for name, kind in kinds.items()):
+        cells, meta = self._roots.get("cells", Kind.EMPTY), self._roots.get("meta", Kind.EMPTY)
+        if cells not in (Kind.ARRAY, Kind.EMPTY) or meta is not Kind.MAP:
             raise UnsupportedFormat("the document is no notebook: it has no roots 'cells' and 'meta' of one")
         return notebook.to_json(self._doc.get("cells", type=Array), self._doc.get("meta", type=Map))
 

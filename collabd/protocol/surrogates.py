@@ -12,8 +12,8 @@ from then on what it gives out has fewer or more clocks than it holds, and whoev
 
 What is logged and relayed stays as received: every Yjs peer comes to the same.
 
-In JSON, JavaScript writes half a pair (of a text that was cut short, say) as an escape, which pycrdt refuses to
-read; ``mend`` puts U+FFFD in its place.
+In JSON, JavaScript writes half a pair (of a text that was cut short, say) as an escape, which pycrdt refuses
+to read; ``mend`` puts U+FFFD in its place.
 """
 
 import re
@@ -76,7 +76,10 @@ def tear(update: bytes, pairs: Collection[Id]) -> bytes:
 
 
 def mend(update: bytes) -> bytes:
-    """The update without halves of surrogate pairs in its JSON texts. Raises MalformedInput as ``walk`` does."""
+    """The update with U+FFFD for halves of surrogate pairs in its JSON texts.
+
+    Raises MalformedInput as ``walk`` does.
+    """
     if not _ESCAPES.search(update):
         return update
     mended = bytearray(update)

@@ -130,6 +130,15 @@ class Client:
             self._socket.transport.abort()
         await self._forget_connection()
 
+    def abandon(self) -> asyncio.Transport:
+        """Lose the connection without the server's noticing; return what is left of it, to be aborted."""
+        assert self._socket is not None
+        transport = self._socket.transport
+        for task in self._tasks:
+            task.cancel()
+        self._socket = None
+        return transport
+
     async def dispose(self) -> None:
         """Vanish for good."""
         await self.cut()
@@ -240,7 +249,8 @@ class Client:
         """Tell the others who and where we are; None takes it back."""
         self.presence[self.doc.client_id] = state
         self._clocks[self.doc.client_id] = self._clocks.get(self.doc.client_id, 0) + 1
-        self._say_presence()
+        if self.is_connected:
+            self._say_presence()
 
     def release(self, count: int | None = None) -> None:
         """Apply the oldest ``count`` of what was held back, or all of it."""

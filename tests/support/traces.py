@@ -40,9 +40,14 @@ class Session(NamedTuple):
     end: str
 
 
+def path_of(name: str) -> Path:
+    """Where a trace is kept."""
+    return DATA / f"{name}.json.gz"
+
+
 def load(name: str) -> Session:
     """Read a trace of one or two agents."""
-    with gzip.open(DATA / f"{name}.json.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(path_of(name), "rt", encoding="utf-8") as file:
         trace = json.load(file)
     assert not trace.get("startContent")
     agents: list[list[Turn]] = [[] for _ in range(trace.get("numAgents", 1))]

@@ -1,0 +1,74 @@
+"""The rules for whole runs (tests/support/ci.py), tried on small suites."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.page import ROOT
+
+SKIPS = """
+import pytest
+
+def test_that_runs(): pass
+
+def test_that_skips(): pytest.skip("no server here")
+
+@pytest.mark.skipif(True, reason="not on this machine")
+def test_that_is_marked(): pass
+
+@pytest.mark.xfail(strict=True)
+def test_known_to_fail(): assert False
+"""
+SKIPS_WHOLE = 'import pytest; pytest.importorskip("no_such_module")'
+
+HALF_TESTED = "def decide(a):\n    if a:\n        return 1\n    return 2\n"
+
+
+def run_suite(folder: Path, *arguments: str, ci: bool) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])} | ({"CI": "true"} if ci else {})
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tests.support.ci", "--rootdir", folder, *arguments, "."],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("ci", "summary"),
+    [(True, "1 failed, 1 passed, 1 xfailed, 2 errors"), (False, "1 passed, 3 skipped, 1 xfailed")],
+    ids=["in CI", "elsewhere"],
+)
+def test_a_skip_is_a_failure_in_ci_alone(ci: bool, summary: str, tmp_path: Path) -> None:
+    (tmp_path / "test_skips.py").write_text(SKIPS)
+    (tmp_path / "test_skips_whole.py").write_text(SKIPS_WHOLE)
+    done = run_suite(tmp_path, "--continue-on-collection-errors", "-rs", ci=ci)
+    assert summary in done.stdout
+    assert "no server here" in done.stdout
+    assert "not on this machine" in done.stdout
+    assert "no_such_module" in done.stdout
+    assert done.returncode == (1 if ci else 0)
+
+
+@pytest.mark.parametrize(("asked", "exit_code"), [("1", 1), ("1, 0", 0)], ids=["one way", "both ways"])
+def test_untaken_branches_of_the_core_are_a_failure(asked: str, exit_code: int, tmp_path: Path) -> None:
+    for package in ("protocol", "rooms"):
+        (tmp_path / "collabd" / package).mkdir(parents=True)
+        (tmp_path / "collabd" / package / "code.py").write_text(HALF_TESTED)
+    (tmp_path / "test_code.py").write_text(
+        "import runpy\n\ndef test_it():\n"
+        "    for package in ('protocol', 'rooms'):\n"
+        f"        for asked in [{asked}]:\n"
+        "            runpy.run_path(f'collabd/{package}/code.py')['decide'](asked)\n"
+    )
+    (tmp_path / ".coveragerc").write_text("[run]\nbranch = true\nsource = collabd\n")
+    done = run_suite(tmp_path, "--cov", "--cov-report=", "--coverage-bar", ci=False)
+    assert done.returncode == exit_code, done.stdout
+    percent = "50.0 % of branches taken, FAILED" if exit_code else "100.0 % of branches taken, at least 95 %"
+    assert f"collabd/rooms: {percent}" in done.stdout
+    assert "1 passed" in done.stdout.splitlines()[-1]
