@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from collabd.auth.base import ANONYMOUS, Access, Authorize
-from collabd.errors import CollabdError, MalformedInput
+from collabd.errors import CollabdError, DocumentDeleted, MalformedInput
 from collabd.protocol.session import SUBPROTOCOL
 from collabd.rooms.channel import Disconnected, converse
 from collabd.rooms.names import check_name
@@ -99,7 +99,11 @@ class DocumentSocket:
     async def _open(self, websocket: WebSocket) -> tuple[DocumentRoom, Access]:
         name = check_name(websocket.path_params["document"])
         access = await self._authorize(ANONYMOUS, name)
-        return await self._registry.open(name), access
+        room = await self._registry.open(name)
+        copy_of = websocket.query_params.get("id")
+        if copy_of is not None and copy_of != str(room.document_id):
+            raise DocumentDeleted(f"what you have a copy of was deleted; {name} is another document now")
+        return room, access
 
     def _peer(self, websocket: WebSocket, outbox: Outbox, access: Access, subprotocol: str | None) -> Peer:
         client = websocket.client

@@ -1,0 +1,49 @@
+/**
+ * Where things are. Everything is resolved against <base>, so that the page works wherever it is mounted.
+ * A document's name always stands last in a path; its slashes stay slashes.
+ */
+export interface Address {
+  /** The page that lists the documents. */
+  home: string;
+  /** The page of one document. */
+  page(name: string): string;
+  /** The name in the URL of a document's page, or null where the URL is not one. */
+  nameIn(url: string): string | null;
+  /** What the sync provider puts before `/` and the room. */
+  socket: string;
+  /** The name as the last part of a path. */
+  encode(name: string): string;
+  documents(query: Record<string, string>): string;
+  document(name: string, query?: Record<string, string>): string;
+  /** The mount path alone: tells apart what several mounts on one origin keep in the browser. */
+  mount: string;
+}
+
+export function addressFrom(baseURI: string): Address {
+  const base = new URL("./", baseURI);
+  const pages = new URL("d/", base);
+  const encode = (name: string) => name.split("/").map(encodeURIComponent).join("/");
+  const at = (path: string, query: Record<string, string> = {}) => {
+    const url = new URL(path, base);
+    for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+    return url.href;
+  };
+  return {
+    home: base.href,
+    page: (name) => at(`d/${encode(name)}`),
+    nameIn: (href) => {
+      const url = new URL(href);
+      if (!url.pathname.startsWith(pages.pathname)) return null;
+      try {
+        return decodeURIComponent(url.pathname.slice(pages.pathname.length)).normalize("NFC") || null;
+      } catch {
+        return null;
+      }
+    },
+    socket: new URL("ws", base).href.replace(/^http/, "ws"),
+    encode,
+    documents: (query) => at("api/v1/documents", query),
+    document: (name, query) => at(`api/v1/documents/${encode(name)}`, query),
+    mount: base.pathname,
+  };
+}

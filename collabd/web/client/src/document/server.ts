@@ -1,0 +1,61 @@
+import { address } from "../here";
+
+/** The server's HTTP interface, as far as the page needs it. */
+export interface Listed {
+  name: string;
+  id: number;
+  created_at: string;
+  updated_at: string;
+  updates: number;
+}
+
+export interface Listing {
+  documents: Listed[];
+  next: string | null;
+}
+
+/** A refusal in the server's words (`application/problem+json`), or that it cannot be reached. */
+export class ServerError extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+async function ask(url: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new ServerError("The server cannot be reached.", 0);
+  }
+  if (response.ok) return response;
+  const problem = (await response.json().catch(() => ({}))) as { title?: string; detail?: string };
+  throw new ServerError(problem.detail ?? problem.title ?? `The server answered ${response.status}.`, response.status);
+}
+
+export async function listDocuments(query: Record<string, string>, signal?: AbortSignal): Promise<Listing> {
+  const response = await ask(address.documents(query), signal ? { signal } : {});
+  return (await response.json()) as Listing;
+}
+
+export async function findDocument(name: string): Promise<Listed | null> {
+  const { documents } = await listDocuments({ prefix: name, limit: "1" });
+  return documents.find((one) => one.name === name) ?? null;
+}
+
+export async function deleteDocument(name: string): Promise<void> {
+  await ask(address.document(name), { method: "DELETE" });
+}
+
+/** Creates the document from a Yjs update: the explicit act that also brings a deleted name back. */
+export async function createDocument(name: string, update: Uint8Array<ArrayBuffer>): Promise<void> {
+  await ask(address.document(name), {
+    method: "PUT",
+    headers: { "Content-Type": "application/octet-stream" },
+    body: update,
+  });
+}

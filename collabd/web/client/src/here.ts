@@ -1,0 +1,3 @@
+import { addressFrom } from "./address";
+
+export const address = addressFrom(document.baseURI);

@@ -1,0 +1,66 @@
+import { useState } from "preact/hooks";
+import { initials } from "../document/presence";
+import { COLORS, identity } from "../identity";
+import { Dialog } from "./dialog";
+
+export function IdentityDialog({ onClose }: { onClose: () => void }) {
+  const [name, setName] = useState(identity.value.name);
+  const [color, setColor] = useState(identity.value.color);
+  return (
+    <Dialog title="How others see you" onClose={onClose}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          identity.value = { name: name.trim() || identity.value.name, color };
+          onClose();
+        }}
+      >
+        <label class="field">
+          <span>Name</span>
+          <input
+            data-autofocus
+            type="text"
+            value={name}
+            maxLength={40}
+            autocomplete="nickname"
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+        </label>
+        <fieldset class="field swatches">
+          <legend>Colour</legend>
+          {COLORS.map((one) => (
+            <label key={one.value} class="swatch" title={one.name} style={{ "--swatch": one.value }}>
+              <input
+                type="radio"
+                name="color"
+                value={one.value}
+                checked={color === one.value}
+                aria-label={one.name}
+                onChange={() => setColor(one.value)}
+              />
+            </label>
+          ))}
+        </fieldset>
+        <p class="identity-preview">
+          <span class="avatar" style={{ "--who": color }} aria-hidden="true">
+            {initials(name || "?")}
+          </span>
+          <span class="caret-sample">
+            Your caret
+            <span class="remote-caret" style={{ "--who": color }}>
+              <span class="remote-caret-name shown">{name || "Guest"}</span>
+            </span>
+          </span>
+        </p>
+        <div class="actions">
+          <button type="button" class="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="button primary">
+            Save
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
