@@ -18,6 +18,7 @@ from collabd.rooms.room import RoomLimits
 from collabd.settings import Settings
 from collabd.telemetry import Telemetry
 from collabd.web.documents import Documents
+from collabd.web.openapi import openapi_route
 from collabd.web.ops import ops_routes
 from collabd.web.pages import page_routes
 from collabd.web.socket import DocumentSocket
@@ -126,6 +127,7 @@ def create_app(
                 draining=lambda: service.registry.is_draining,
                 metrics=service.telemetry.exposition,
             ),
+            openapi_route(),
             *page_routes(),
         ],
         lifespan=lifespan,

@@ -1,0 +1,243 @@
+"""``/openapi.json``: the HTTP API for programs (OpenAPI 3.1)."""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from collabd import formats
+from collabd.errors import (
+    CollabdError,
+    DocumentDeleted,
+    DocumentExists,
+    InvalidName,
+    MalformedInput,
+    NoSuchDocument,
+    NotAllowed,
+    Overloaded,
+    TooLarge,
+    UnsupportedFormat,
+    UnsupportedMediaType,
+    UpdateRejected,
+)
+from collabd.version import __version__
+
+from . import problems
+
+BINARY: Final = {"type": "string", "format": "binary"}
+SEQ: Final = {
+    "type": "integer",
+    "description": "A number at which the log holds the change; numbers are gapless per document.",
+}
+
+
+def openapi_route() -> BaseRoute:
+    """The route that serves the description."""
+    description = _description()
+
+    async def openapi(request: Request) -> Response:
+        return JSONResponse(description)
+
+    return Route("/openapi.json", openapi)
+
+
+def _description() -> dict[str, Any]:
+    name = {
+        "name": "document",
+        "in": "path",
+        "required": True,
+        "description": "The document's name: 1 to 255 bytes of UTF-8 in NFC. It may contain slashes.",
+        "schema": {"type": "string"},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "collabd",
+            "version": __version__,
+            "description": "Yjs documents for scripts and backends, shared with live editors.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {
+            "/api/v1/documents": {"get": _list()},
+            "/api/v1/documents/{document}": {
+                "parameters": [name],
+                "get": _read(),
+                "put": _create(),
+                "patch": _change(),
+                "delete": _delete(),
+            },
+            "/openapi.json": {"get": _plain("This description.", "application/json")},
+            "/healthz": {"get": _plain("The process is alive.", "text/plain")},
+            "/readyz": {
+                "get": _plain("The server can take connections and save.", "application/json")
+                | {"description": "Answers 503 with the reason while it cannot."}
+            },
+            "/metrics": {"get": _plain("Figures in Prometheus' text format.", "text/plain")},
+        },
+        "components": {
+            "schemas": {"Problem": PROBLEM, "Document": DOCUMENT},
+        },
+    }
+
+
+PROBLEM: Final = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable, for programs."},
+        "detail": {"type": "string", "description": "For people."},
+    },
+}
+DOCUMENT: Final = {
+    "type": "object",
+    "required": ["name", "id", "created_at", "updated_at", "updates"],
+    "properties": {
+        "name": {"type": "string"},
+        "id": {"type": "integer", "description": "Another one if the name is deleted and used again."},
+        "created_at": {"type": "string", "format": "date-time"},
+        "updated_at": {"type": "string", "format": "date-time"},
+        "updates": {"type": "integer", "description": "How many updates were ever committed."},
+    },
+}
+
+
+def _list() -> dict[str, Any]:
+    answer = {
+        "type": "object",
+        "required": ["documents", "next"],
+        "properties": {
+            "documents": {"type": "array", "items": {"$ref": "#/components/schemas/Document"}},
+            "next": {
+                "type": ["string", "null"],
+                "description": "What to give as `after` for the next page.",
+            },
+        },
+    }
+    return {
+        "operationId": "listDocuments",
+        "summary": "List documents by name.",
+        "parameters": [
+            _query("prefix", "Only names that begin so.", {"type": "string"}),
+            _query("after", "Only names after this one.", {"type": "string"}),
+            _query(
+                "limit",
+                "How many at most.",
+                {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+            ),
+        ],
+        "responses": {"200": _content("A page of documents.", "application/json", answer)}
+        | _problems(MalformedInput),
+    }
+
+
+def _read() -> dict[str, Any]:
+    content = {
+        media_type.partition(";")[0]: {"schema": {} if "json" in media_type else BINARY}
+        for media_type in formats.FORMATS.values()
+    }
+    return {
+        "operationId": "readDocument",
+        "summary": "Read a document.",
+        "parameters": [
+            _query(
+                "format",
+                "Instead of `Accept`.",
+                {"type": "string", "enum": list(formats.FORMATS), "default": "json"},
+            ),
+            _query("root", "Which root to show; one that is there.", {"type": "string"}),
+            _query("download", "Make a browser save the answer.", {"type": "string"}),
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "description": "An `ETag` of an earlier answer.",
+                "schema": {"type": "string"},
+            },
+        ],
+        "responses": {
+            "200": {
+                "description": "The document.",
+                "headers": {"ETag": {"schema": {"type": "string"}}},
+                "content": content,
+            },
+            "304": {"description": "It has not changed."},
+        }
+        | _problems(InvalidName, NotAllowed, NoSuchDocument, UnsupportedFormat, DocumentDeleted, Overloaded),
+    }
+
+
+def _create() -> dict[str, Any]:
+    answer = {
+        "type": "object",
+        "required": ["name", "id", "seq"],
+        "properties": {"name": {"type": "string"}, "id": {"type": "integer"}, "seq": SEQ},
+    }
+    return {
+        "operationId": "createDocument",
+        "summary": "Make a document from content, exactly once.",
+        "requestBody": {
+            "required": True,
+            "content": {media_type: {"schema": BINARY} for media_type in formats.READABLE},
+        },
+        "responses": {"201": _content("It is made and on disk.", "application/json", answer)}
+        | _problems(
+            MalformedInput,
+            NotAllowed,
+            DocumentExists,
+            TooLarge,
+            UnsupportedMediaType,
+            InvalidName,
+            Overloaded,
+        ),
+    }
+
+
+def _change() -> dict[str, Any]:
+    answer = {"type": "object", "required": ["seq"], "properties": {"seq": SEQ}}
+    return {
+        "operationId": "changeDocument",
+        "summary": "Apply a Yjs v1 update.",
+        "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": BINARY}}},
+        "responses": {"200": _content("It is on disk.", "application/json", answer)}
+        | _problems(
+            MalformedInput, NotAllowed, NoSuchDocument, DocumentDeleted, TooLarge, UpdateRejected, Overloaded
+        ),
+    }
+
+
+def _delete() -> dict[str, Any]:
+    return {
+        "operationId": "deleteDocument",
+        "summary": "Delete a document; a tombstone stays under its name.",
+        "responses": {"204": {"description": "It is deleted, and whoever was connected is closed."}}
+        | _problems(NotAllowed, NoSuchDocument, DocumentDeleted, InvalidName),
+    }
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _content(description: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _plain(summary: str, media_type: str) -> dict[str, Any]:
+    return {"summary": summary, "responses": {"200": _content(summary, media_type, {})}}
+
+
+def _problems(*errors: type[CollabdError]) -> dict[str, Any]:
+    by_status: dict[int, list[str]] = {}
+    for error in errors:
+        by_status.setdefault(error.status, []).append(error.code)
+    return {
+        str(status): _content(
+            "Refused: " + ", ".join(f"`{code}`" for code in codes),
+            problems.MEDIA_TYPE,
+            {"$ref": "#/components/schemas/Problem"},
+        )
+        for status, codes in sorted(by_status.items())
+    }
