@@ -20,11 +20,11 @@ DELIMITERS: Final[dict[Mark, str]] = {"bold": "**", "italic": "_", "strike": "~~
 
 _SAYABLE: Final[frozenset[Mark]] = frozenset({*DELIMITERS, "code"})
 
-_NO_CHARACTERS = re.compile(
-    rf"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufdd0-\ufdef{''.join(map(chr, range(0xFFFE, 0x110000, 0x10000)))}"
-    rf"{''.join(map(chr, range(0xFFFF, 0x110000, 0x10000)))}]"
+_LAST_OF_PLANES = "".join(
+    chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)
 )
-"""Controls and noncharacters, which cannot be written as references, nor shown. White space is not among them."""
+_NO_CHARACTERS = re.compile(rf"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufdd0-\ufdef{_LAST_OF_PLANES}]")
+"""Controls (but white space) and noncharacters, which can neither be shown nor written as references."""
 _SPACES = re.compile(r"(\s+)")
 _LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1f\x85\u2028\u2029]")
 _BACKTICKS = re.compile(r"`+")

@@ -1,4 +1,4 @@
-"""Making a pycrdt document, and telling pycrdt's failures from mistakes made here."""
+"""A private pycrdt document, and pycrdt's failures as what they mean here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,26 +6,24 @@ from typing import Any
 
 from pycrdt import Doc
 
-from collabd.errors import CollabdError
+from collabd.errors import DocumentDamaged
 
 
 @contextmanager
-def panics_as(refusal: type[CollabdError]) -> Iterator[None]:
-    """Raise ``refusal`` when pycrdt panics, which reaches Python as an exception of BaseException alone."""
+def loaded(update: bytes) -> Iterator["Doc[Any]"]:
+    """A document with this full state, to be read in the block.
+
+    Raises DocumentDamaged if pycrdt cannot take it in, or panics in the block: that reaches Python as an
+    exception that derives from BaseException alone.
+    """
+    doc: Doc[Any] = Doc()
     try:
-        yield
+        try:
+            doc.apply_update(update)
+        except (ValueError, RuntimeError) as error:
+            raise DocumentDamaged(f"pycrdt cannot take the document in: {error}") from error
+        yield doc
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
-        raise refusal("pycrdt failed to read it") from None
-
-
-def loaded(update: bytes, refusal: type[CollabdError]) -> "Doc[Any]":
-    """A document that holds what this checked update brings; raises ``refusal`` if pycrdt cannot take it."""
-    doc: Doc[Any] = Doc()
-    try:
-        with panics_as(refusal):
-            doc.apply_update(update)
-    except (ValueError, RuntimeError) as error:
-        raise refusal(f"pycrdt cannot take it: {error}") from None
-    return doc
+        raise DocumentDamaged("pycrdt failed to read the document") from None

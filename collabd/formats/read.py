@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from pycrdt import Doc, Map, Text
 
-from collabd.errors import MalformedInput, UnsupportedFormat, UpdateRejected
-from collabd.protocol.update import check_state_vector, check_update
+from collabd.errors import MalformedInput, UnsupportedFormat
+from collabd.protocol.intake import Intake
+from collabd.protocol.update import check_update
 
 from . import notebook
-from .loading import loaded
 from .shapes import PAGE_INFO
 
 CONTENT: Final = "content"
@@ -32,7 +32,7 @@ def read(body: bytes, media_type: str) -> bytes:
         UnsupportedFormat: nothing is known of the media type, or an extra it needs is not installed.
         MalformedInput: the content is not what the media type says.
         TooLarge: it is more of it than can be taken.
-        UpdateRejected: it is an update that pycrdt cannot apply.
+        UpdateRejected: it is an update that would do harm to a document.
     """
     reader = READABLE.get(media_type)
     if reader is None:
@@ -65,9 +65,9 @@ def _read_update(body: bytes) -> bytes:
     summary = check_update(body)
     if summary.empty:
         raise MalformedInput("the update brings nothing")
-    doc = loaded(body, UpdateRejected)
-    clocks = check_state_vector(doc.get_state())
-    if any(clocks.get(client, 0) < end for client, _, end in summary.structs):
+    intake = Intake()
+    intake.offer(body, summary)
+    if intake.early:
         raise MalformedInput("the update builds on others that it doesn't contain")
     return body
 

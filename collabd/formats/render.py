@@ -2,16 +2,16 @@
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from pycrdt import Array, Map, Text, XmlFragment
+from pycrdt import Array, Doc, Map, Text, XmlFragment
 
-from collabd.errors import DocumentDamaged, UnsupportedFormat
+from collabd.errors import UnsupportedFormat
 
 from . import markdown, notebook, prosemirror, quill, webpage
-from .loading import loaded, panics_as
+from .loading import loaded
 from .prose import Block, plain_text
-from .shapes import PAGE_INFO, Kind, choose, inspect
+from .shapes import PAGE_INFO, Kind, Shape, choose, inspect
 from .tree import Node, read_text, read_xml
 from .values import Json, container
 
@@ -70,36 +70,41 @@ def render(update: bytes, form: str, root: str | None = None, title: str = "") -
     """
     if form not in FORMATS:
         raise UnsupportedFormat(f"there is no format {form!r}; there are: {', '.join(FORMATS)}")
-    with panics_as(DocumentDamaged):
-        return Rendered(_body(update, form, root, title), FORMATS[form])
+    return Rendered(_body(update, form, root, title), FORMATS[form])
 
 
 def _body(update: bytes, form: str, root: str | None, title: str) -> bytes:
+    if form == "update":
+        return update
+    if form == "state-vector":
+        with loaded(update) as doc:
+            return doc.get_state()
+    shape = inspect(update)
+    with loaded(update) as doc:
+        return _shown(_Document(doc, shape), form, root, title)
+
+
+def _shown(document: "_Document", form: str, root: str | None, title: str) -> bytes:
     match form:
-        case "update":
-            return update
-        case "state-vector":
-            return loaded(update, DocumentDamaged).get_state()
         case "ipynb":
-            return _Document(update).ipynb()
+            return document.ipynb()
         case "text":
-            return _Document(update).text(root).encode()
+            return document.text(root).encode()
         case "markdown":
-            return _Document(update).markdown(root).encode()
+            return document.markdown(root).encode()
         case "html":
-            return _Document(update).html(root, title).encode()
+            return document.html(root, title).encode()
         case _:
-            return _Document(update).json(root)
+            return document.json(root)
 
 
 class _Document:
-    """A private copy of a document, of which roots are only read as what they are."""
+    """A document of which roots are only read as what they are."""
 
-    def __init__(self, update: bytes) -> None:
-        shape = inspect(update)
+    def __init__(self, doc: "Doc[Any]", shape: Shape) -> None:
+        self._doc = doc
         self._roots = shape.roots
         self._holds_binary = shape.holds_binary
-        self._doc = loaded(update, DocumentDamaged)
 
     def json(self, root: str | None) -> bytes:
         value: Json

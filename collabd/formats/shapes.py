@@ -15,7 +15,7 @@ from collabd.protocol.structure import (
     MAX_TYPE_NESTING,
     Holder,
     RootShape,
-    _Structure,
+    Structure,
     root_shapes,
     type_depth,
 )
@@ -158,7 +158,7 @@ class _Formatting:
     def is_heavy(self) -> bool:
         if _is_light([self._seams]):
             return False
-        structure = _Structure(self._update)
+        structure = Structure(self._update)
         by_holder: dict[Holder, list[tuple[Id, bytes, int]]] = {}
         for seam in self._seams:
             item = structure.find(seam[0])

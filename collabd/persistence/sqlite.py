@@ -5,6 +5,7 @@ and ``synchronous=FULL``: a commit that has answered survives a power cut.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import logging
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from collabd.errors import (
-    CollabdError,
     DocumentDamaged,
     DocumentDeleted,
     NoSuchDocument,
@@ -77,6 +77,8 @@ class SQLiteStore:
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._heads.clear()
+        self._failure = None
         self._lock = _own(self._path)
         opened: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, args=(opened,), name="collabd-log", daemon=True)
@@ -111,6 +113,8 @@ class SQLiteStore:
     def append(
         self, name: str, document_id: int | None, updates: Sequence[bytes], *, revive: bool = False
     ) -> asyncio.Future[Appended]:
+        if not updates:
+            raise ValueError("a batch holds at least one update")
         future: asyncio.Future[Appended] = self._loop.create_future()
         if self._thread is None:
             future.set_exception(StoreUnavailable("the store is closed"))
@@ -199,8 +203,7 @@ class SQLiteStore:
                 outcomes = self._write(connection, group)
             except sqlite3.Error as error:
                 self._heads.clear()
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                _roll_back(connection)
                 if self._failure is None:
                     logger.error("the log cannot commit, trying again: %s", error)
                 self._failure = f"the log cannot commit: {error}"
@@ -220,7 +223,9 @@ class SQLiteStore:
         for append in group:
             try:
                 document_id = self._document_for(connection, append, now)
-            except CollabdError as error:
+            except sqlite3.Error:
+                raise
+            except Exception as error:
                 outcomes.append(error)
                 continue
             seq = self._heads[document_id] = self._heads[document_id] + append.updates
@@ -317,12 +322,15 @@ def _own(path: Path) -> Any:
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
     try:
         sqlite_schema.prepare(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{path} cannot be opened: {error}") from error
     except BaseException:
         connection.close()
         raise
@@ -343,11 +351,17 @@ def _result_of(function: Callable[[sqlite3.Connection], Any], connection: sqlite
     try:
         return function(connection)
     except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _roll_back(connection)
         return StoreUnavailable(f"the database answered: {error}")
     except Exception as error:
         return error
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        # If that fails too, so does the next BEGIN, and this is tried again.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
 
 
 def _next_group(waiting: deque[_Append]) -> list[_Append]:

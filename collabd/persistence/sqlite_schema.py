@@ -68,14 +68,17 @@ def prepare(connection: sqlite3.Connection) -> None:
     """
     try:
         db = Database(connection)
-        tables = set(db.table_names())
-        if tables and "about" not in tables:
-            raise StoreError("the file is a SQLite database, but not one of collabd's")
+        # The list of migrations is made on its own, before the first of them.
+        tables = set(db.table_names()) - {migrations.migrations_table}
         if tables:
-            (oldest,) = connection.execute("SELECT value FROM about WHERE key = 'oldest_program'").fetchone()
-            if oldest > SCHEMA:
+            row = None
+            if "about" in tables:
+                row = connection.execute("SELECT value FROM about WHERE key = 'oldest_program'").fetchone()
+            if row is None:
+                raise StoreError("the file is a SQLite database, but not one of collabd's")
+            if row[0] > SCHEMA:
                 raise StoreError(
-                    f"the file needs a program that knows schema {oldest}; this one knows schema {SCHEMA}"
+                    f"the file needs a program that knows schema {row[0]}; this one knows schema {SCHEMA}"
                 )
         migrations.apply(db)
     except sqlite3.Error as error:

@@ -6,90 +6,112 @@ should hold, and updates that reach into one crash the process. So it is given n
 update first, apply what is ready, keep what is early and split that again whenever something was applied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from collabd.protocol import wire
-from collabd.protocol.walk import SKIP, Id, Struct, walk
+from collabd.protocol.walk import SKIP, Id, Struct, UpdateSummary, walk
+
+Range = tuple[int, int, int]
+"""A client, and the half-open stretch of its clocks."""
 
 
-class Split(NamedTuple):
-    """An update in two; None for a part that is empty."""
+class Split:
+    """An update in two: what a document with given clocks integrates, and the rest."""
 
-    ready: bytes | None
-    """What a document with the given clocks integrates whole. It leaves out what the document has."""
-
-    early: bytes | None
-    """The rest."""
-
-    structs: list[Struct]
-    """The structs that are ready, in an order in which they can be integrated."""
-
-
-def split(update: bytes, clocks: Mapping[int, int]) -> Split:
-    """Splits an update by what a document with these clocks (its state vector) can integrate.
-
-    Raises MalformedInput as ``walk`` does.
-    """
-    runs: dict[int, list[Struct]] = {}
-
-    def visit(struct: Struct) -> None:
-        runs.setdefault(struct.client, []).append(struct)
-
-    summary = walk(update, visit)
-    reached = dict(clocks)
-    taken, order = _take(runs, reached)
-    ready: list[bytes] = []
-    early: list[bytes] = []
-    for client, structs in runs.items():
-        have = clocks.get(client, 0)
-        now, rest = structs[: taken[client]], structs[taken[client] :]
-        ready += _run(update, [struct for struct in now if struct.clock + struct.length > have])
-        while rest and rest[0].content == SKIP:
-            rest = rest[1:]
-        early += _run(update, rest)
-    deletes_now: list[tuple[int, int, int]] = []
-    deletes_later: list[tuple[int, int, int]] = []
-    for client, start, end in summary.deletes:
-        have = reached.get(client, 0)
-        if start < have:
-            deletes_now.append((client, start, min(end, have)))
-        if end > have:
-            deletes_later.append((client, max(start, have), end))
-    return Split(_update(ready, deletes_now), _update(early, deletes_later), order)
-
-
-def _take(runs: Mapping[int, list[Struct]], reached: dict[int, int]) -> tuple[dict[int, int], list[Struct]]:
-    """How many structs of each run can be integrated, and all that are new of these in an order in which they
-    can be; raises ``reached`` accordingly."""
-    taken = dict.fromkeys(runs, 0)
-    order: list[Struct] = []
-    waiting: dict[int, list[tuple[int, int]]] = {}
-    todo = list(runs)
-    while todo:
-        client = todo.pop()
-        structs = runs[client]
-        at = taken[client]
-        while at < len(structs):
-            struct = structs[at]
-            have = reached.get(client, 0)
-            end = struct.clock + struct.length
-            if struct.clock > have or (struct.content == SKIP and end > have):
-                break
-            missing = next((id_ for id_ in _refers(struct) if id_[1] >= reached.get(id_[0], 0)), None)
-            if missing is not None:
-                heappush(waiting.setdefault(missing[0], []), (missing[1], client))
-                break
+    def __init__(self, update: bytes, clocks: Mapping[int, int]) -> None:
+        """Splits ``update`` by the document's state vector. Raises MalformedInput as ``walk`` does."""
+        self._update = update
+        self._runs: dict[int, list[Struct]] = {}
+        self.summary: UpdateSummary = walk(update, self._visit)
+        """What ``walk`` says of the whole update."""
+        self._reached = dict(clocks)
+        self.structs: list[Struct] = []
+        """The structs that are ready and bring something new, in an order in which they can be integrated."""
+        self._late: list[list[Struct]] = []
+        self._take()
+        self.deletes: list[Range] = []
+        """The deletions that are ready."""
+        self._late_deletes: list[Range] = []
+        for client, start, end in self.summary.deletes:
+            have = self._reached.get(client, 0)
+            if start < have:
+                self.deletes.append((client, start, min(end, have)))
             if end > have:
-                reached[client] = end
-                order.append(struct)
-            at += 1
-        taken[client] = at
-        sleepers = waiting.get(client)
-        while sleepers and sleepers[0][0] < reached.get(client, 0):
-            todo.append(heappop(sleepers)[1])
-    return taken, order
+                self._late_deletes.append((client, max(start, have), end))
+
+    def ready(self, at_most: int) -> list[bytes]:
+        """What is ready, as updates of so many structs each; apply them in order."""
+        if not self.structs and not self.deletes:
+            return []
+        if len(self.structs) <= at_most and self._is_whole:
+            return [self._update]
+        pieces = [self.structs[start : start + at_most] for start in range(0, len(self.structs), at_most)]
+        updates = [self._encode(_by_client(piece), ()) for piece in pieces[:-1]]
+        return [*updates, self._encode(_by_client(pieces[-1] if pieces else ()), self.deletes)]
+
+    @property
+    def early(self) -> bytes | None:
+        """What must wait, as an update; None if nothing must."""
+        if not self._late and not self._late_deletes:
+            return None
+        return self._encode(self._late, self._late_deletes)
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.early is None and len(self.structs) == sum(map(len, self._runs.values()))
+
+    def _visit(self, struct: Struct) -> None:
+        self._runs.setdefault(struct.client, []).append(struct)
+
+    def _take(self) -> None:
+        """Finds what is ready, and raises what is reached accordingly."""
+        runs, reached = self._runs, self._reached
+        taken = dict.fromkeys(runs, 0)
+        waiting: dict[int, list[tuple[int, int]]] = {}
+        todo = list(runs)
+        while todo:
+            client = todo.pop()
+            structs = runs[client]
+            at = taken[client]
+            while at < len(structs):
+                struct = structs[at]
+                have = reached.get(client, 0)
+                end = struct.clock + struct.length
+                if struct.clock > have or (struct.content == SKIP and end > have):
+                    break
+                missing = next((id_ for id_ in _refers(struct) if id_[1] >= reached.get(id_[0], 0)), None)
+                if missing is not None:
+                    heappush(waiting.setdefault(missing[0], []), (missing[1], client))
+                    break
+                if end > have:
+                    reached[client] = end
+                    self.structs.append(struct)
+                at += 1
+            taken[client] = at
+            sleepers = waiting.get(client)
+            while sleepers and sleepers[0][0] < reached.get(client, 0):
+                todo.append(heappop(sleepers)[1])
+        for client, structs in runs.items():
+            late = structs[taken[client] :]
+            while late and late[0].content == SKIP:
+                late = late[1:]
+            if late:
+                self._late.append(late)
+
+    def _encode(self, runs: Sequence[Sequence[Struct]], deletes: Iterable[Range]) -> bytes:
+        encoded = [wire.uint(len(runs))]
+        for structs in runs:
+            first, last = structs[0], structs[-1]
+            encoded += [wire.uint(len(structs)), wire.uint(first.client), wire.uint(first.clock)]
+            encoded.append(self._update[first.begin : last.end])
+        ranges: dict[int, list[bytes]] = {}
+        for client, start, end in deletes:
+            ranges.setdefault(client, []).append(wire.uint(start) + wire.uint(end - start))
+        encoded.append(wire.uint(len(ranges)))
+        for client, some in ranges.items():
+            encoded += [wire.uint(client), wire.uint(len(some)), *some]
+        return b"".join(encoded)
 
 
 def _refers(struct: Struct) -> list[Id]:
@@ -98,19 +120,8 @@ def _refers(struct: Struct) -> list[Id]:
     return [id_ for id_ in refers if isinstance(id_, tuple) and id_[0] != struct.client]
 
 
-def _run(update: bytes, structs: list[Struct]) -> list[bytes]:
-    if not structs:
-        return []
-    first, last = structs[0], structs[-1]
-    head = wire.uint(len(structs)) + wire.uint(first.client) + wire.uint(first.clock)
-    return [head + update[first.begin : last.end]]
-
-
-def _update(runs: list[bytes], deletes: list[tuple[int, int, int]]) -> bytes | None:
-    if not runs and not deletes:
-        return None
-    ranges: dict[int, list[bytes]] = {}
-    for client, start, end in deletes:
-        ranges.setdefault(client, []).append(wire.uint(start) + wire.uint(end - start))
-    encoded = [wire.uint(client) + wire.uint(len(some)) + b"".join(some) for client, some in ranges.items()]
-    return wire.uint(len(runs)) + b"".join(runs) + wire.uint(len(ranges)) + b"".join(encoded)
+def _by_client(structs: Iterable[Struct]) -> list[list[Struct]]:
+    runs: dict[int, list[Struct]] = {}
+    for struct in structs:
+        runs.setdefault(struct.client, []).append(struct)
+    return list(runs.values())

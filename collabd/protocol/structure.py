@@ -127,9 +127,6 @@ class Structure:
         return item
 
 
-_Structure = Structure
-
-
 def root_shapes(data: bytes) -> dict[str, RootShape]:
     """What each root named in a full-state update holds, from which its type can be inferred.
 

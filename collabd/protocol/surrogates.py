@@ -18,11 +18,11 @@ to read; ``mend`` puts U+FFFD in its place.
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Set
+from collections.abc import Collection, Iterable, Set
 
 from collabd.protocol import wire
 from collabd.protocol.values import skip_text, varint
-from collabd.protocol.walk import EMBED, FORMAT, STRING, Id, Struct, UpdateSummary, walk
+from collabd.protocol.walk import EMBED, FORMAT, STRING, Id, Struct, walk
 
 _ESCAPES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
@@ -32,12 +32,13 @@ _ESCAPES = re.compile(
 _TWO_REPLACEMENTS = "\ufffd\ufffd".encode("utf-16-le")
 
 
-def torn(pairs: Set[Id], summary: UpdateSummary) -> set[Id]:
-    """Which of ``pairs`` (ids of second halves) the update cuts in two."""
+def torn(pairs: Set[Id], cuts: Iterable[Id], deletes: Iterable[tuple[int, int, int]]) -> set[Id]:
+    """Which of ``pairs`` (ids of second halves) are cut in two, given where items are made to begin
+    (``UpdateSummary.cuts``) and what is deleted."""
     if not pairs:
         return set()
-    cut = {begins for begins in summary.cuts if begins in pairs}
-    for client, start, end in summary.deletes:
+    cut = {begins for begins in cuts if begins in pairs}
+    for client, start, end in deletes:
         cut |= pairs & {(client, start), (client, end)}
     return cut
 

@@ -1,8 +1,8 @@
 """A Yjs client on asyncio, independent of the server's code but for the encoding of messages.
 
 It speaks the y-websocket protocol as the stock provider does: step 1 when it connects, step 2 to the server's
-step 1, an update for each edit, and presence entries of its own. Beyond that it can hold back what it receives,
-be cut off, and come back.
+step 1, an update for each edit, and presence entries of its own. Beyond that it can hold back what it
+receives, be cut off, and come back.
 
     async with Client(server.websocket_url("notes"), saves=True) as ada:
         ada.insert(0, "hello")

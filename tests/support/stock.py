@@ -19,7 +19,9 @@ class StockClients:
     def __init__(self, process: "asyncio.subprocess.Process") -> None:
         self._process = process
 
-    async def __call__(self, command: str, client: str = "", *, within: float = WAIT_SECONDS, **rest: Any) -> Any:
+    async def __call__(
+        self, command: str, client: str = "", *, within: float = WAIT_SECONDS, **rest: Any
+    ) -> Any:
         """Have a command of client.mjs carried out and return its result.
 
         One is done after the other. TimeoutError if it takes more than ``within`` seconds.

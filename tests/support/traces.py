@@ -1,8 +1,8 @@
 """Recorded editing sessions (tests/data), and how to play them again.
 
-A trace is a list of transactions, each with patches ``[position, deleted, inserted]`` in Unicode code points. In a
-concurrent one a transaction also has an agent and parents, and its positions refer to the document as the agent
-saw it: everything the parents build on, and nothing else.
+A trace is a list of transactions, each with patches ``[position, deleted, inserted]`` in Unicode code points.
+In a concurrent one a transaction also has an agent and parents, and its positions refer to the document as
+the agent saw it: everything the parents build on, and nothing else.
 """
 
 import gzip
@@ -63,7 +63,7 @@ def load(name: str) -> Session:
 
 
 class Typist:
-    """Plays one agent's turns on a client, which must hold back what it receives if there is another agent."""
+    """Plays one agent's turns on a client, which must hold back what it receives if there is another."""
 
     def __init__(self, client: Client, turns: Sequence[Turn]) -> None:
         self.client = client
@@ -78,9 +78,9 @@ class Typist:
     async def play(self, other: "Typist | None" = None) -> None:
         """Play all turns.
 
-        ``other`` is who edits at the same time. Wherever it needs the document as it was in the middle of our turns,
-        we let it be saved, and so sent, before we go on: else the server may send what is before and after in one
-        message.
+        ``other`` is who edits at the same time. Wherever it needs the document as it was in the middle of our
+        turns, we let it be saved, and so sent, before we go on: else the server may send what is before and
+        after in one message.
         """
         stops = {turn.foreign for turn in other._turns} if other is not None else set()
         client = self.client

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collabd.errors import MalformedInput
-from collabd.protocol.causality import split
+from collabd.protocol.causality import Split
 from collabd.protocol.ranges import IdRanges
 from collabd.protocol.update import check_state_vector, check_update
 from tests.fuzz.generate import Doc, Editors, Nonsense
@@ -53,23 +53,32 @@ TYPED = "01010502840501016100"
 def test_an_update_is_split_at_what_is_missing(
     update: str, clocks: dict[int, int], ready: str | None, early: str | None
 ) -> None:
-    parts = split(bytes.fromhex(update), clocks)
-    assert [part and part.hex() for part in (parts.ready, parts.early)] == [ready, early]
+    parts = Split(bytes.fromhex(update), clocks)
+    assert [part.hex() for part in parts.ready(10)] == ([] if ready is None else [ready])
+    assert (parts.early and parts.early.hex()) == early
 
 
 def test_two_clients_that_wait_for_each_other_wait() -> None:
     update = bytes.fromhex("020105008409000161010900840500016200")
-    assert split(update, {}).ready is None
+    assert Split(update, {}).ready(10) == []
 
 
 def test_a_malformed_update_is_refused() -> None:
     with pytest.raises(MalformedInput):
-        split(b"\1", {})
+        Split(b"\1", {})
 
 
 def contents(update: bytes | None) -> tuple[IdRanges, IdRanges]:
     summary = check_update(update or b"\0\0")
     return IdRanges(summary.structs), IdRanges(summary.deletes)
+
+
+def test_what_is_ready_comes_in_pieces() -> None:
+    update = bytes.fromhex("02020500040101740161c40500090001620109000401017401630105010001")
+    pieces = Split(update, {}).ready(1)
+    assert [check_update(piece).structs for piece in pieces] == [((9, 0, 1),), ((5, 0, 1),), ((5, 1, 2),)]
+    assert [check_update(piece).deletes for piece in pieces] == [(), (), ((5, 0, 1),)]
+    assert Split(update, {}).ready(3) == [update]
 
 
 @given(st.integers(0, 2**32))
@@ -81,11 +90,15 @@ def test_the_parts_are_the_whole_and_what_is_ready_integrates(seed: int) -> None
     clocks: dict[int, int] = {}
     for update in (*sent, *(nonsense.update() for _ in range(20))):
         try:
-            parts = split(update, clocks)
+            parts = Split(update, clocks)
         except MalformedInput:
             continue
         structs, deletes = contents(update)
-        ready_structs, ready_deletes = contents(parts.ready)
+        ready = parts.ready(rng.choice((1, 2, 100)))
+        ready_structs, ready_deletes = IdRanges(), IdRanges()
+        for piece in ready:
+            for whole, some in zip((ready_structs, ready_deletes), contents(piece), strict=True):
+                whole.update(some)
         early_structs, early_deletes = contents(parts.early)
         for client, have in clocks.items():
             ready_structs.add(client, 0, have)
@@ -121,26 +134,17 @@ def test_shuffled_edits_end_in_the_same_document(seed: int) -> None:
         expected.apply_update(doc.get_update())
     rng.shuffle(sent)
     doc = Doc()
-    early: list[bytes] = []
-    for update in sent:
-        waiting, early = [update, *early], []
-        for part in waiting:
-            clocks = check_state_vector(doc.get_state())
-            ready, later, _ = split(part, clocks)
-            if ready is not None:
+    early: list[bytes] = sent
+    while early:
+        waiting, early = early, []
+        for update in waiting:
+            parts = Split(update, check_state_vector(doc.get_state()))
+            for ready in parts.ready(rng.choice((1, 100))):
                 doc.apply_update(ready)
                 for client, _, end in check_update(ready).structs:
                     assert check_state_vector(doc.get_state())[client] >= end
-            if later is not None:
-                early.append(later)
-    while early:
-        waiting, early = early, []
-        for part in waiting:
-            ready, later, _ = split(part, check_state_vector(doc.get_state()))
-            if ready is not None:
-                doc.apply_update(ready)
-            if later is not None:
-                early.append(later)
+            if parts.early is not None:
+                early.append(parts.early)
         assert early != waiting, "what waits, waits for nothing"
     assert check_state_vector(doc.get_state()) == check_state_vector(expected.get_state())
     assert contents(doc.get_update()) == contents(expected.get_update())

@@ -176,6 +176,18 @@ def test_an_item_is_not_told_twice_in_different_ways() -> None:
     assert [step.update for step in intake.offer(run(1, 1, "08000100027e7e"))]
 
 
+def test_many_structs_come_in_steps() -> None:
+    update = run(
+        1, 0, "040101740161", *("84" + (b"\1" + wire.uint(clock)).hex() + "0161" for clock in range(250))
+    )
+    steps = Intake().offer(update)
+    assert [len(check_update(step.update).cuts) for step in steps] == [99, 100, 51]
+    doc: Doc = Doc()
+    for step in steps:
+        doc.apply_update(step.update)
+    assert str(doc.get("t", type=pycrdt.Text)) == "a" * 251
+
+
 def test_what_waited_and_is_harmful_is_dropped() -> None:
     intake = Intake()
     assert intake.offer(typed(2, 0, (1, 1))) == []

@@ -1,0 +1,372 @@
+"""What the SQLite store promises beyond the contract: about its file, and about failing disks."""
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from collabd.errors import DocumentDamaged, StoreError, StoreUnavailable
+from collabd.persistence import rows, sqlite, sqlite_schema
+from collabd.persistence.sqlite import SQLiteStore
+
+pytestmark = pytest.mark.timeout(30)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "documents.db"
+
+
+@pytest.fixture
+async def store(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SQLiteStore]:
+    """A store that is quick to find that it cannot commit, and quick to try again."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr(sqlite, "RETRY_AFTER", 0.01)
+    store = SQLiteStore(path)
+    await store.start()
+    yield store
+    await store.close()
+
+
+async def reopened(path: Path) -> SQLiteStore:
+    store = SQLiteStore(path)
+    await store.start()
+    return store
+
+
+async def unavailable(store: SQLiteStore) -> str:
+    """Return why the store cannot commit, once it has noticed."""
+    while True:
+        try:
+            await store.ping()
+        except StoreUnavailable as error:
+            if "cannot commit" in str(error):
+                return str(error)
+
+
+def change(path: Path, statement: str, *parameters: object) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement, parameters)
+
+
+# The file
+
+
+async def test_a_commit_survives_a_power_cut(store: SQLiteStore) -> None:
+    def pragmas(connection: sqlite3.Connection) -> list[object]:
+        return [
+            connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in ("journal_mode", "synchronous")
+        ]
+
+    await store.append("notes", None, [b"1"])
+    assert await store._call(pragmas) == ["wal", 2], "2 is FULL"
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda path: path.write_bytes(b"not a database, but long enough to be told so" * 40),
+        lambda path: change(path, "CREATE TABLE somebody_elses (x)"),
+        lambda path: change(path, "CREATE TABLE about (text)"),
+        lambda path: change(path, "CREATE TABLE about (key, value)"),
+        lambda path: path.mkdir(),
+    ],
+    ids=[
+        "no database",
+        "another program's",
+        "one with a table of our name",
+        "one without a version",
+        "folder",
+    ],
+)
+async def test_a_file_of_another_program_is_refused_and_left_alone(
+    path: Path, prepare: Callable[[Path], object]
+) -> None:
+    prepare(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(StoreError):
+        await reopened(path)
+    assert before is None or path.read_bytes() == before
+    path.rmdir() if before is None else path.unlink()
+    await (await reopened(path)).close()
+
+
+async def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="No such file"):
+        await reopened(tmp_path / "missing" / "documents.db")
+
+
+async def test_a_file_of_a_newer_program_is_refused(path: Path) -> None:
+    await (await reopened(path)).close()
+    change(path, "UPDATE about SET value = ? WHERE key = 'oldest_program'", sqlite_schema.SCHEMA + 1)
+    with pytest.raises(StoreError, match=f"knows schema {sqlite_schema.SCHEMA + 1}"):
+        await reopened(path)
+
+
+async def test_a_schema_half_made_when_the_power_went_is_made_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("the power went")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_schema.migrations, "_record_applied", fail)
+        with pytest.raises(StoreError):
+            await reopened(path)
+    store = await reopened(path)
+    await store.append("notes", None, [b"1"])
+    await store.close()
+
+
+async def test_one_process_owns_the_file(store: SQLiteStore, path: Path) -> None:
+    with pytest.raises(StoreError, match="in use by another process"):
+        await reopened(path)
+    await store.append("notes", None, [b"1"])
+    await store.close()
+    again = await reopened(path)
+    assert await again.load("notes") is not None
+    await again.close()
+
+
+APPEND_FOR_EVER = """
+import asyncio, sys
+from pathlib import Path
+from collabd.persistence.sqlite import SQLiteStore
+
+document = None
+
+async def main():
+    store = SQLiteStore(Path(sys.argv[1]))
+    await store.start()
+    async def write(number):
+        global document
+        document, seq = await store.append("notes", document, [b"%d" % number] * (number % 3 + 1))
+        print(number, seq, flush=True)
+    await write(0)
+    number = 1
+    while True:
+        await asyncio.gather(*(write(number + n) for n in range(7)))
+        number += 7
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_acknowledged_before_kill_9_is_there_afterwards(path: Path) -> None:
+    process = subprocess.Popen(  # noqa: ASYNC220  # this process has nothing else to do
+        [sys.executable, "-c", APPEND_FOR_EVER, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    acknowledged = []
+    try:
+        acknowledged = [process.stdout.readline() for _ in range(300)]
+        with pytest.raises(StoreError, match="in use by another process"):
+            await reopened(path)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        acknowledged += process.stdout.readlines()
+        process.stdout.close()
+        process.wait(20)
+    store = await reopened(path)
+    stored = await store.load("notes")
+    assert stored is not None
+    assert [logged.seq for logged in stored.tail] == list(range(1, stored.head + 1))
+    by_seq = {logged.seq: logged.update for logged in stored.tail}
+    complete = [line.split() for line in acknowledged if line.endswith("\n")]
+    assert len(complete) >= 300
+    for number, last_seq in complete:
+        for seq in range(int(last_seq) - int(number) % 3, int(last_seq) + 1):
+            assert by_seq[seq] == number.encode()
+    await store.close()
+
+
+async def test_writers_that_come_together_are_committed_together(store: SQLiteStore) -> None:
+    ids = [(await store.append(f"{n}", None, [b"1"])).document_id for n in range(20)]
+    statements: list[str] = []
+    await store._call(lambda connection: connection.set_trace_callback(statements.append))
+    await asyncio.gather(*(store.append("", id_, [b"2"]) for id_ in ids for _ in range(10)))
+    await store._call(lambda connection: connection.set_trace_callback(None))
+    assert statements.count("COMMIT") <= 20
+
+
+async def test_a_group_is_bounded(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "MAX_GROUP_BYTES", 100)
+    appended = await asyncio.gather(
+        *(store.append("notes", None, [bytes(size)]) for size in (60, 60, 500, 1))
+    )
+    assert [answer.last_seq for answer in appended] == [1, 2, 3, 4]
+
+
+# Damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE log SET payload = x'0162' WHERE document = 1 AND seq = 2",
+        "UPDATE log SET checksum = checksum + 1 WHERE document = 1 AND seq = 2",
+        "UPDATE log SET count = 1 WHERE document = 1 AND seq = 2",
+        f"UPDATE log SET payload = x'05', checksum = {rows.checksum(bytes([5]))} WHERE document = 1",
+        "UPDATE snapshots SET state = x'00'",
+    ],
+    ids=["payload", "checksum", "count", "not updates", "snapshot"],
+)
+async def test_a_damaged_document_is_told_and_the_others_serve_on(
+    store: SQLiteStore, path: Path, damage: str
+) -> None:
+    for name in ("damaged", "sound"):
+        document_id, _ = await store.append(name, None, [b"1", b"2"])
+        await store.append(name, document_id, [b"3"])
+        if name == "damaged":
+            await store.save_snapshot(document_id, 1, b"state", [])
+    change(path, damage)
+    with pytest.raises(DocumentDamaged):
+        await store.load("damaged")
+    sound = await store.load("sound")
+    assert sound is not None
+    assert len(sound.tail) == 3
+    await store.append("sound", sound.id, [b"4"])
+    assert [info.name for info in await store.documents()] == ["damaged", "sound"]
+
+
+# A store that cannot commit for a while
+
+
+async def locked_out(path: Path) -> sqlite3.Connection:
+    """Another program that holds the write lock."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    return connection
+
+
+async def test_while_the_database_is_locked_nothing_is_lost_and_reading_goes_on(
+    store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    with closing(await locked_out(path)) as other:
+        waiting = [store.append("notes", document_id, [b"%d" % number]) for number in (2, 3)]
+        assert "locked" in await unavailable(store)
+        waiting.append(store.append("new", None, [b"1"]))
+        stored = await store.load("notes")
+        assert stored is not None
+        assert stored.head == 1
+        assert await store.load("new") is None
+        assert [info.name for info in await store.documents()] == ["notes"]
+        assert not any(future.done() for future in waiting)
+        other.execute("ROLLBACK")
+    assert [(await future).last_seq for future in waiting] == [2, 3, 1]
+    await store.ping()
+    assert caplog.text.count("cannot commit") == 1, "said once, not at every attempt"
+    assert "commits again" in caplog.text
+
+
+async def test_a_lock_is_noticed_before_anything_must_be_committed(store: SQLiteStore, path: Path) -> None:
+    with closing(await locked_out(path)), pytest.raises(StoreUnavailable):
+        await store.ping()
+    await store.ping()
+
+
+@pytest.mark.parametrize("call", ["reject", "save_snapshot", "delete"])
+async def test_other_writes_are_refused_while_it_is_locked(store: SQLiteStore, path: Path, call: str) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    calls = {
+        "reject": lambda: store.reject(document_id, [1]),
+        "save_snapshot": lambda: store.save_snapshot(document_id, 1, b"state", []),
+        "delete": lambda: store.delete("notes"),
+    }
+    with closing(await locked_out(path)), pytest.raises(StoreUnavailable):
+        await calls[call]()
+    await calls[call]()
+
+
+async def test_a_full_disk_is_waited_out(store: SQLiteStore) -> None:
+    def limit(connection: sqlite3.Connection, pages: int) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    document_id, _ = await store.append("notes", None, [b"1"])
+    await store._call(lambda connection: limit(connection, 1))
+    waiting = store.append("notes", document_id, [bytes(100_000)])
+    assert "full" in await unavailable(store)
+    stored = await store.load("notes")
+    assert stored is not None
+    assert stored.head == 1
+    assert not waiting.done()
+    await store._call(lambda connection: limit(connection, 1_000_000))
+    assert (await waiting).last_seq == 2
+
+
+async def test_a_transaction_that_cannot_even_be_rolled_back_is_waited_out(store: SQLiteStore) -> None:
+    def refuse_to_roll_back(action: int, statement: str | None, *_: object) -> int:
+        is_refused = action == sqlite3.SQLITE_TRANSACTION and statement == "ROLLBACK"
+        return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+    def break_down(connection: sqlite3.Connection) -> None:
+        connection.set_authorizer(refuse_to_roll_back)
+        connection.execute("PRAGMA max_page_count = 1")
+
+    def recover(connection: sqlite3.Connection) -> None:
+        connection.set_authorizer(None)
+        connection.execute("PRAGMA max_page_count = 1000000")
+
+    document_id, _ = await store.append("notes", None, [b"1"])
+    await store._call(break_down)
+    waiting = store.append("notes", document_id, [bytes(100_000)])
+    await unavailable(store)
+    with pytest.raises(StoreUnavailable):
+        await store.reject(document_id, [1])
+    await store._call(recover)
+    assert (await waiting).last_seq == 2
+
+
+async def test_closing_while_it_fails_tells_who_waits(store: SQLiteStore, path: Path) -> None:
+    with closing(await locked_out(path)):
+        waiting = [store.append("notes", None, [b"1"]), store.append("notes", None, [b"2"])]
+        await unavailable(store)
+        await store.close()
+        for future in waiting:
+            with pytest.raises(StoreUnavailable, match="closed"):
+                await future
+    await store.start()
+    await store.ping()
+    assert await store.load("notes") is None
+    assert (await store.append("notes", None, [b"1"])).last_seq == 1
+
+
+async def test_the_log_is_written_on_after_somebody_else_wrote_to_it(store: SQLiteStore, path: Path) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    payload = rows.pack([b"2"])
+    change(path, "INSERT INTO log VALUES (?, 2, 1, 0, ?, ?)", document_id, payload, rows.checksum(payload))
+    assert (await store.append("notes", document_id, [b"3"])).last_seq == 3
+
+
+async def test_a_batch_that_cannot_be_written_at_all_is_the_caller_s_problem(store: SQLiteStore) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        await store.append("\ud800", None, [b"1"])
+    assert (await store.append("notes", None, [b"1"])).last_seq == 1
+
+
+async def test_a_store_outlives_its_loop(path: Path) -> None:
+    def run() -> SQLiteStore:
+        async def main() -> SQLiteStore:
+            store = SQLiteStore(path)
+            await store.start()
+            store.append("notes", None, [b"1"])
+            return store
+
+        return asyncio.run(main())
+
+    store = await asyncio.to_thread(run)
+    assert store._thread is not None
+    stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    store._jobs.put(sqlite._Stop(stopped))
+    await asyncio.to_thread(store._thread.join)
+    store._lock.close()
+    again = await reopened(path)
+    assert await again.load("notes") is not None
+    await again.close()

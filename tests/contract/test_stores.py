@@ -1,0 +1,282 @@
+"""What every store promises; see ``collabd.persistence.base``."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from collabd.errors import DocumentDeleted, NoSuchDocument, StoreUnavailable
+from collabd.persistence.base import LoggedUpdate, Store
+
+from .stores import STORES
+
+pytestmark = pytest.mark.timeout(30)
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    store = STORES[request.param](tmp_path)
+    await store.start()
+    yield store
+    await store.close()
+
+
+async def tail(store: Store, name: str) -> list[tuple[int, bytes]]:
+    stored = await store.load(name)
+    assert stored is not None
+    return [(seq, update) for seq, update in stored.tail]
+
+
+async def test_what_was_never_written_does_not_exist(store: Store) -> None:
+    assert await store.load("notes") is None
+    assert await store.find("notes") is None
+    assert await store.documents() == []
+    with pytest.raises(NoSuchDocument):
+        await store.delete("notes")
+
+
+async def test_a_batch_is_loaded_as_it_was_appended(store: Store) -> None:
+    updates = [b"\x00\x00", b"", b"x" * 70_000, bytes(range(256))]
+    appended = await store.append("notes", None, updates)
+    assert appended.last_seq == 4
+    stored = await store.load("notes")
+    assert stored is not None
+    assert stored.id == appended.document_id
+    assert (stored.head, stored.snapshot, stored.snapshot_seq) == (4, None, 0)
+    assert stored.tail == [LoggedUpdate(seq, update) for seq, update in enumerate(updates, 1)]
+
+
+async def test_numbers_are_gapless_and_in_order_per_document_whoever_else_writes(store: Store) -> None:
+    names = [f"document {number}" for number in range(12)]
+    ids = {name: (await store.append(name, None, [b"first"])).document_id for name in names}
+    assert len(set(ids.values())) == len(names)
+    sizes = [1, 3, 1, 2]
+    appending = [
+        (name, store.append(name, ids[name], [f"{name} {round_} {n}".encode() for n in range(size)]))
+        for round_ in range(25)
+        for name in names
+        for size in [sizes[round_ % len(sizes)]]
+    ]
+    heads = dict.fromkeys(names, 1)
+    for position, (name, future) in enumerate(appending):
+        heads[name] += sizes[position // len(names) % len(sizes)]
+        appended = await future
+        assert appended == (ids[name], heads[name])
+    for name in names:
+        written = await tail(store, name)
+        assert [seq for seq, _ in written] == list(range(1, heads[name] + 1))
+        rounds = [update.split()[2:] for _, update in written[1:]]
+        assert rounds == sorted(rounds, key=lambda at: (int(at[0]), int(at[1])))
+
+
+async def test_a_document_created_by_two_batches_at_once_is_one(store: Store) -> None:
+    first, second = store.append("notes", None, [b"1"]), store.append("notes", None, [b"2"])
+    assert (await first).document_id == (await second).document_id
+    assert await tail(store, "notes") == [(1, b"1"), (2, b"2")]
+
+
+async def test_nothing_handed_over_is_forgotten_when_the_store_is_closed(store: Store) -> None:
+    appending = [store.append("notes", None, [b"%d" % number]) for number in range(20)]
+    await store.close()
+    assert [(await future).last_seq for future in appending] == list(range(1, 21))
+    await store.close()
+    await store.start()
+    assert len(await tail(store, "notes")) == 20
+
+
+async def test_a_closed_store_is_unavailable(store: Store) -> None:
+    await store.ping()
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    with pytest.raises(StoreUnavailable):
+        await store.append("notes", None, [b"1"])
+
+
+async def test_a_batch_holds_something(store: Store) -> None:
+    with pytest.raises(ValueError, match="at least one update"):
+        store.append("notes", None, [])
+    await store.append("notes", None, [b"1"])
+
+
+async def test_who_does_not_wait_for_its_answer_disturbs_nobody(store: Store) -> None:
+    store.append("notes", None, [b"1"]).cancel()
+    assert (await store.append("notes", None, [b"2"])).last_seq == 2
+
+
+# Snapshots
+
+
+async def test_a_snapshot_stands_for_what_came_before_it(store: Store) -> None:
+    document_id, _ = await store.append("notes", None, [b"1", b"2"])
+    await store.append("notes", document_id, [b"3"])
+    await store.save_snapshot(document_id, 2, b"one and two", [])
+    stored = await store.load("notes")
+    assert stored is not None
+    assert (stored.head, stored.snapshot, stored.snapshot_seq) == (3, b"one and two", 2)
+    assert stored.tail == [(3, b"3")]
+
+
+async def test_a_snapshot_within_a_batch_leaves_the_rest_of_the_batch(store: Store) -> None:
+    document_id, _ = await store.append("notes", None, [b"1", b"2", b"3", b"4"])
+    await store.save_snapshot(document_id, 2, b"one and two", [])
+    assert await tail(store, "notes") == [(3, b"3"), (4, b"4")]
+
+
+async def test_early_updates_are_read_from_under_a_snapshot(store: Store) -> None:
+    document_id, _ = await store.append("notes", None, [b"1", b"2", b"3"])
+    await store.append("notes", document_id, [b"4"])
+    await store.append("notes", document_id, [b"5", b"6"])
+    await store.append("notes", document_id, [b"7"])
+    await store.save_snapshot(document_id, 6, b"state", [2, 3, 5])
+    assert await tail(store, "notes") == [(2, b"2"), (3, b"3"), (5, b"5"), (7, b"7")]
+    await store.save_snapshot(document_id, 7, b"state", [3])
+    assert await tail(store, "notes") == [(3, b"3")]
+
+
+async def test_an_older_snapshot_does_not_replace_a_newer_one(store: Store) -> None:
+    document_id, _ = await store.append("notes", None, [b"1", b"2", b"3"])
+    await store.save_snapshot(document_id, 3, b"newer", [])
+    await store.save_snapshot(document_id, 2, b"older", [])
+    stored = await store.load("notes")
+    assert stored is not None
+    assert (stored.snapshot, stored.snapshot_seq) == (b"newer", 3)
+
+
+# Rejected updates
+
+
+async def test_a_rejected_update_keeps_its_number_and_is_not_loaded(store: Store) -> None:
+    document_id, _ = await store.append("notes", None, [b"1", b"bad", b"3"])
+    await store.reject(document_id, [2])
+    await store.reject(document_id, [2])
+    await store.reject(document_id, [])
+    assert await tail(store, "notes") == [(1, b"1"), (3, b"3")]
+    assert (await store.append("notes", document_id, [b"4"])).last_seq == 4
+    await store.save_snapshot(document_id, 4, b"state", [2, 3])
+    assert await tail(store, "notes") == [(3, b"3")]
+
+
+# Deleting
+
+
+async def test_a_deleted_document_leaves_a_tombstone(store: Store) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    await store.delete("notes")
+    for attempt in (store.load("notes"), store.find("notes"), store.delete("notes")):
+        with pytest.raises(DocumentDeleted):
+            await attempt
+    assert await store.documents() == []
+    for known_id in (document_id, None):
+        with pytest.raises(DocumentDeleted):
+            await store.append("notes", known_id, [b"2"])
+    with pytest.raises(DocumentDeleted):
+        await store.append("notes", document_id, [b"2"], revive=True)
+
+
+async def test_a_document_nobody_knows_is_taken_for_deleted(store: Store) -> None:
+    with pytest.raises(DocumentDeleted):
+        await store.append("notes", 4711, [b"1"])
+    assert await store.find("notes") is None
+
+
+async def test_a_deleted_name_is_used_again_only_on_purpose(store: Store) -> None:
+    old, _ = await store.append("notes", None, [b"old"])
+    await store.save_snapshot(old, 1, b"old state", [])
+    await store.delete("notes")
+    new, last_seq = await store.append("notes", None, [b"new"], revive=True)
+    assert new != old
+    assert last_seq == 1
+    assert await tail(store, "notes") == [(1, b"new")]
+    stored = await store.load("notes")
+    assert stored is not None
+    assert stored.snapshot is None
+    with pytest.raises(DocumentDeleted):
+        await store.append("notes", old, [b"from before"])
+    assert (await store.append("notes", None, [b"2"])).last_seq == 2
+    await store.delete("notes")
+    with pytest.raises(DocumentDeleted):
+        await store.load("notes")
+
+
+async def test_reviving_what_is_alive_just_appends(store: Store) -> None:
+    first, _ = await store.append("notes", None, [b"1"], revive=True)
+    assert await store.append("notes", None, [b"2"], revive=True) == (first, 2)
+
+
+async def test_a_document_is_deleted_with_what_was_handed_over_before(store: Store) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    before = store.append("notes", document_id, [b"2"])
+    deleting = asyncio.ensure_future(store.delete("notes"))
+    await asyncio.sleep(0)
+    after = store.append("notes", document_id, [b"3"])
+    assert (await before).last_seq == 2
+    await deleting
+    with pytest.raises(DocumentDeleted):
+        await after
+
+
+async def test_one_document_s_failure_is_no_other_s(store: Store) -> None:
+    gone, _ = await store.append("gone", None, [b"1"])
+    await store.delete("gone")
+    outcomes = await asyncio.gather(
+        store.append("a", None, [b"1"]),
+        store.append("gone", gone, [b"2"]),
+        store.append("b", None, [b"1"]),
+        return_exceptions=True,
+    )
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Appended", "DocumentDeleted", "Appended"]
+    assert await tail(store, "b") == [(1, b"1")]
+
+
+# Looking up
+
+NAMES = ["A", "a", "a%b", "a/b", "a/b/c", "a/é", "a_b", "aa", "b", "é", "日本/語", "\uffee", "🙂", "🙂🙂"]
+"""In the order of their code points."""
+
+
+async def test_a_document_is_found_without_loading_it(store: Store) -> None:
+    document_id, _ = await store.append("notes", None, [b"1", b"2"])
+    created = await store.find("notes")
+    assert created is not None
+    assert (created.id, created.name, created.head) == (document_id, "notes", 2)
+    assert created.created_at == created.updated_at
+    await store.append("notes", document_id, [b"3"])
+    written = await store.find("notes")
+    assert written is not None
+    assert written.head == 3
+    assert written.created_at == created.created_at
+    assert written.updated_at >= created.updated_at
+    assert await store.documents() == [written]
+
+
+async def test_documents_are_listed_by_name(store: Store) -> None:
+    assert sorted(NAMES) == NAMES
+    for name in reversed(NAMES):
+        await store.append(name, None, [b"1"])
+    assert [info.name for info in await store.documents()] == NAMES
+
+
+async def test_documents_are_listed_page_by_page(store: Store) -> None:
+    for name in NAMES:
+        await store.append(name, None, [b"1"])
+    listed: list[str] = []
+    while page := await store.documents(after=listed[-1] if listed else "", limit=3):
+        assert len(page) <= 3
+        listed += [info.name for info in page]
+    assert listed == NAMES
+    assert [info.name for info in await store.documents(after="a/b/zzz", limit=1)] == ["a/é"]
+
+
+@pytest.mark.parametrize("prefix", ["a", "a/", "a/b", "a%", "a_", "é", "日", "🙂", "A", "z", "\\", ""])
+async def test_documents_are_listed_by_the_beginning_of_their_name(store: Store, prefix: str) -> None:
+    for name in NAMES:
+        await store.append(name, None, [b"1"])
+    await store.append("a/deleted", None, [b"1"])
+    await store.delete("a/deleted")
+    expected = [name for name in NAMES if name.startswith(prefix)]
+    assert [info.name for info in await store.documents(prefix=prefix)] == expected
+    for after in ("a", "a/b", "zzz"):
+        listed = await store.documents(prefix=prefix, after=after)
+        assert [info.name for info in listed] == [name for name in expected if name > after]
