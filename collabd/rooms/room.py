@@ -47,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 NOBODY: Final = 0
 """The author of what is sent to everybody."""
+READ_ONLY: Final = "you may read this document, not change it"
+READ_ONLY_FRAME: Final = Frame(messages.encode(messages.PermissionDenied(READ_ONLY)))
+"""Tells a page to keep its editor from taking in what would be refused."""
 KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
 
 
@@ -164,6 +167,8 @@ class DocumentRoom(YRoom):
         peer.joined_at = self._loop.time()
         self._observer.joined(self.name, peer.number, peer.principal.id, peer.address)
         self._ask(peer)
+        if peer.access < Access.WRITE:
+            peer.send(READ_ONLY_FRAME)
         everyone = self._presence.join(peer.number, peer.principal.id)
         if everyone:
             peer.send(_presence_frame(everyone))
@@ -206,7 +211,7 @@ class DocumentRoom(YRoom):
 
     def _take(self, peer: Peer, event: UpdateReceived) -> None:
         if peer.access < Access.WRITE and self._state.is_new(event.summary):
-            raise NotAllowed("you may read this document, not change it")
+            raise NotAllowed(READ_ONLY)
         peer.updates += 1
         count = self._state.receive(peer.number, event.update, event.summary)
         if count is None:

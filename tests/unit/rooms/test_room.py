@@ -213,6 +213,8 @@ async def test_who_may_only_read_may_sync_and_changes_nothing() -> None:
     await calm(room, [ada, ben])
     assert ben.text == "hello"
     assert ben.is_open
+    assert len(ben.got.of(messages.PermissionDenied)) == 1, "told at once"
+    assert ada.got.of(messages.PermissionDenied) == []
     assert ben.got.saved == [1], "a step 2 that brings nothing new is no change"
     ben.show('{"name":"Ben"}', 1)
     await turns()
