@@ -2,8 +2,8 @@
 
 A struct can be integrated once all of its client's clocks before it and the structs it refers to are. pycrdt
 keeps what must wait on its own, but not safely: it leaves holes in its document, takes them for what they
-should hold, and updates that reach into one crash the process. So it is given nothing early: ``split`` an
-update first, apply what is ready, keep what is early and split that again whenever something was applied.
+should hold, and updates that reach into one crash the process. So it is given nothing early: split an update
+first, apply what is ready, and split again what is early once that has come which it waits for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ class Split:
         self._reached = dict(clocks)
         self.structs: list[Struct] = []
         """The structs that are ready and bring something new, in an order in which they can be integrated."""
-        self._late: list[list[Struct]] = []
+        self._late: list[tuple[Id, list[Struct]]] = []
         self._take()
         self.deletes: list[Range] = []
         """The deletions that are ready."""
@@ -50,16 +50,29 @@ class Split:
         updates = [self._encode(_by_client(piece), ()) for piece in pieces[:-1]]
         return [*updates, self._encode(_by_client(pieces[-1] if pieces else ()), self.deletes)]
 
-    @property
-    def early(self) -> bytes | None:
-        """What must wait, as an update; None if nothing must."""
-        if not self._late and not self._late_deletes:
-            return None
-        return self._encode(self._late, self._late_deletes)
+    def early(self, at_most: int) -> list[tuple[Id, bytes]]:
+        """What must wait, as updates of so many structs each, with the id that each waits for."""
+        early = []
+        for needed, structs in self._late:
+            piece: list[Struct] = []
+            for struct in structs:
+                if piece and (struct.content == SKIP or len(piece) == at_most):
+                    early.append((needed, self._encode([piece], ())))
+                    piece = []
+                if struct.content != SKIP:
+                    if not piece and struct is not structs[0]:
+                        needed = (struct.client, struct.clock - 1)
+                    piece.append(struct)
+            if piece:
+                early.append((needed, self._encode([piece], ())))
+        for client, start, end in self._late_deletes:
+            early.append(((client, start), self._encode((), [(client, start, end)])))
+        return early
 
     @property
     def _is_whole(self) -> bool:
-        return self.early is None and len(self.structs) == sum(map(len, self._runs.values()))
+        """Whether all of the update is ready and new."""
+        return not self._late_deletes and len(self.structs) == sum(map(len, self._runs.values()))
 
     def _visit(self, struct: Struct) -> None:
         self._runs.setdefault(struct.client, []).append(struct)
@@ -68,6 +81,7 @@ class Split:
         """Finds what is ready, and raises what is reached accordingly."""
         runs, reached = self._runs, self._reached
         taken = dict.fromkeys(runs, 0)
+        needed: dict[int, Id] = {}
         waiting: dict[int, list[tuple[int, int]]] = {}
         todo = list(runs)
         while todo:
@@ -78,26 +92,27 @@ class Split:
                 struct = structs[at]
                 have = reached.get(client, 0)
                 end = struct.clock + struct.length
-                if struct.clock > have or (struct.content == SKIP and end > have):
+                if end <= have:
+                    at += 1
+                    continue
+                if struct.clock > have or struct.content == SKIP:
+                    needed[client] = (client, (end if struct.content == SKIP else struct.clock) - 1)
                     break
                 missing = next((id_ for id_ in _refers(struct) if id_[1] >= reached.get(id_[0], 0)), None)
                 if missing is not None:
+                    needed[client] = missing
                     heappush(waiting.setdefault(missing[0], []), (missing[1], client))
                     break
-                if end > have:
-                    reached[client] = end
-                    self.structs.append(struct)
+                reached[client] = end
+                self.structs.append(struct)
                 at += 1
             taken[client] = at
             sleepers = waiting.get(client)
             while sleepers and sleepers[0][0] < reached.get(client, 0):
                 todo.append(heappop(sleepers)[1])
         for client, structs in runs.items():
-            late = structs[taken[client] :]
-            while late and late[0].content == SKIP:
-                late = late[1:]
-            if late:
-                self._late.append(late)
+            if taken[client] < len(structs):
+                self._late.append((needed[client], structs[taken[client] :]))
 
     def _encode(self, runs: Sequence[Sequence[Struct]], deletes: Iterable[Range]) -> bytes:
         encoded = [wire.uint(len(runs))]

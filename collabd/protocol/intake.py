@@ -17,6 +17,7 @@ and turns each update into steps that are safe.
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from collabd.errors import UpdateRejected
@@ -70,7 +71,7 @@ class Intake:
     number: ``_ROOT`` or a type's kind, ``_KEYED``, and the depth from bit ``_DEPTH`` on.
     """
 
-    __slots__ = ("_pairs", "_places", "_starts", "_types", "clocks", "deletes", "early")
+    __slots__ = ("_early", "_pairs", "_places", "_sleepers", "_starts", "_types", "clocks", "deletes")
 
     def __init__(self, state: bytes = b"\0\0") -> None:
         """Begins with what a document's full state has.
@@ -81,13 +82,19 @@ class Intake:
         """The document's state vector, once all steps given out are carried out."""
         self.deletes = IdRanges()
         """Its delete set."""
-        self.early: list[bytes] = []
-        """What waits for others; only parts of updates that do."""
         self._starts: dict[int, list[int]] = {}
         self._places: dict[int, list[int]] = {}
         self._types: dict[int, dict[int, int]] = {}
         self._pairs: set[Id] = set()
+        self._early: dict[bytes, None] = {}
+        self._sleepers: dict[int, list[tuple[int, bytes]]] = {}
+        """By client, the clock that must be passed for an early update to be looked at again."""
         self.offer(state)
+
+    @property
+    def early(self) -> list[bytes]:
+        """What waits for others: those parts of updates that do."""
+        return list(self._early)
 
     def offer(self, update: bytes, summary: UpdateSummary | None = None) -> list[Step]:
         """The steps by which the document takes in an update, and all that waited for it.
@@ -100,10 +107,11 @@ class Intake:
             summary = check_update(update)
         if self._typed(summary) if summary.beside is not None else self._deleted(summary):
             steps = [Step(frozenset(), update)]
+            reached = [client for client, _, _ in summary.structs]
         else:
-            steps = self._take(update)
-        if self.early and steps:
-            steps += self._take_early()
+            steps, reached = self._take(update)
+        if self._early:
+            steps += self._wake(reached)
         return steps
 
     def _typed(self, summary: UpdateSummary) -> bool:
@@ -135,22 +143,26 @@ class Intake:
             self.deletes.add(client, start, end)
         return bool(summary.deletes)
 
-    def _take_early(self) -> list[Step]:
+    def _wake(self, reached: list[int]) -> list[Step]:
+        """Takes in what waited for these clients' clocks, and what waited for that in turn."""
         steps: list[Step] = []
-        progress = True
-        while progress and self.early:
-            progress = False
-            waiting, self.early = self.early, []
-            for update in waiting:
-                try:
-                    taken = self._take(update)
-                except UpdateRejected:
-                    continue
-                steps += taken
-                progress = progress or bool(taken)
+        while reached:
+            client = reached.pop()
+            sleepers = self._sleepers.get(client, [])
+            while sleepers and sleepers[0][0] < self.clocks.get(client, 0):
+                update = heappop(sleepers)[1]
+                if update in self._early:
+                    del self._early[update]
+                    try:
+                        taken, clients = self._take(update)
+                    except UpdateRejected:
+                        continue
+                    steps += taken
+                    reached += clients
         return steps
 
-    def _take(self, update: bytes) -> list[Step]:
+    def _take(self, update: bytes) -> tuple[list[Step], list[int]]:
+        """The steps for what of an update is ready, and the clients whose clocks it moves."""
         parts = Split(update, self.clocks)
         before = self.clocks.copy()
         self._take_structs(parts)
@@ -175,13 +187,15 @@ class Intake:
             theirs = torn(self._pairs, cuts, deletes)
             self._pairs |= pairs
             self._pairs -= own | theirs
-        if (early := parts.early) is not None:
-            self.early.append(early)
+        for (client, clock), early in parts.early(MAX_STRUCTS):
+            if early not in self._early:
+                self._early[early] = None
+                heappush(self._sleepers.setdefault(client, []), (clock, early))
         ready = parts.ready(MAX_STRUCTS)
         steps = [Step(frozenset(), mend(tear(part, own) if own else part)) for part in ready]
         if theirs:
             steps[0] = Step(frozenset(theirs), steps[0].update)
-        return steps
+        return steps, list({struct.client: None for struct in parts.structs})
 
     def _take_structs(self, parts: Split) -> None:
         deletes = IdRanges(parts.deletes)

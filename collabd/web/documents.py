@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from email.message import Message
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +17,7 @@ from collabd import formats
 from collabd.auth.base import ANONYMOUS, Access, Authorize
 from collabd.errors import (
     CollabdError,
+    InvalidName,
     MalformedInput,
     NoSuchDocument,
     NotAllowed,
@@ -35,6 +38,7 @@ VERBS: Final = ("GET", "PUT", "PATCH", "DELETE")
 DEFAULT_FORMAT: Final = "json"
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
+UTF8: Final = ("utf-8", "utf8", "us-ascii")
 NOSNIFF: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 EXPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; sandbox"
 
@@ -79,12 +83,16 @@ class Documents:
         Raises:
             TooLarge: there is more.
         """
+        too_large = TooLarge(f"a body has at most {self.max_body_bytes} bytes")
+        declared = request.headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > self.max_body_bytes:
+            raise too_large
         parts: list[bytes] = []
         size = 0
         async for part in request.stream():
             size += len(part)
             if size > self.max_body_bytes:
-                raise TooLarge(f"a body has at most {self.max_body_bytes} bytes")
+                raise too_large
             parts.append(part)
         return b"".join(parts)
 
@@ -134,7 +142,7 @@ class _List(_Resource):
 
 class _Document(_Resource):
     async def get(self, request: Request) -> Response:
-        name = check_name(request.path_params["document"])
+        name = _name(request)
         await self.documents.demand(name, Access.READ)
         form, root = _format(request), request.query_params.get("root")
         document_id, head = await self._position(name)
@@ -156,21 +164,19 @@ class _Document(_Resource):
         return Response(rendered.body, headers=headers, media_type=rendered.media_type)
 
     async def put(self, request: Request) -> Response:
-        name = check_name(request.path_params["document"])
+        name = _name(request)
         await self.documents.demand(name, Access.WRITE)
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type not in formats.READABLE:
-            raise UnsupportedMediaType(f"documents are made from {', '.join(formats.READABLE)}")
+        media_type = _media_type(request)
         body = await self.documents.body_of(request)
         update = await asyncio.to_thread(formats.read, body, media_type)
         if check_update(update).empty:
             raise MalformedInput("an empty update makes no document")
         room = await self.documents.registry.create(name, update)
         answer = {"name": name, "id": room.document_id, "seq": room.head}
-        return JSONResponse(answer, 201, {"Location": request.url.path, **NOSNIFF})
+        return JSONResponse(answer, 201, {"Location": quote(request.scope["path"]), **NOSNIFF})
 
     async def patch(self, request: Request) -> Response:
-        name = check_name(request.path_params["document"])
+        name = _name(request)
         await self.documents.demand(name, Access.WRITE)
         update = await self.documents.body_of(request)
         check_update(update)
@@ -179,7 +185,7 @@ class _Document(_Resource):
         return JSONResponse({"seq": await room.submit(update)}, headers=NOSNIFF)
 
     async def delete(self, request: Request) -> Response:
-        name = check_name(request.path_params["document"])
+        name = _name(request)
         await self.documents.demand(name, Access.ADMIN)
         await self.documents.registry.delete(name)
         return Response(status_code=204)
@@ -193,6 +199,28 @@ class _Document(_Resource):
         if info is None:
             raise NoSuchDocument(f"nothing was saved under {name}")
         return info.id, info.head
+
+
+def _name(request: Request) -> str:
+    """The document's name in the path, which servers decode whether or not it is UTF-8."""
+    try:
+        unquote(request.scope.get("raw_path") or b"", errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidName("the name is not UTF-8") from None
+    return check_name(request.path_params["document"])
+
+
+def _media_type(request: Request) -> str:
+    """What the body is, if a document can be made from it."""
+    header = request.headers.get("content-type", "")
+    media_type = header.partition(";")[0].strip().lower()
+    if media_type not in formats.READABLE:
+        raise UnsupportedMediaType(f"documents are made from {', '.join(formats.READABLE)}")
+    message = Message()
+    message["Content-Type"] = header
+    if message.get_content_charset("utf-8") not in UTF8:
+        raise UnsupportedMediaType("text has to be UTF-8")
+    return media_type
 
 
 def _format(request: Request) -> str:

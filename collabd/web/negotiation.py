@@ -1,6 +1,6 @@
 """Which representation a request asks for, and whether the client has it already."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -10,21 +10,27 @@ ANYTHING: Final = "*/*"
 def best_format(accept: str, media_types: Mapping[str, str], default: str) -> str | None:
     """The format whose media type an ``Accept`` header likes best, or None (RFC 9110, section 12.5.1).
 
-    Of formats with the same media type the first stands for it. ``default`` is for clients that take
-    anything.
+    Of those it likes equally, the one it names first; then ``default``; then the first of ``media_types``.
     """
-    wanted = sorted(map(_preference, filter(str.strip, accept.split(","))), key=lambda pair: -pair[1])
-    if not wanted:
+    ranges = [_preference(part) for part in accept.split(",") if part.strip()]
+    if not ranges:
         return default
-    for media_range, quality in wanted:
-        if quality <= 0:
-            continue
-        if media_range == ANYTHING:
-            return default
-        for name, media_type in media_types.items():
-            plain = media_type.partition(";")[0]
-            if media_range in (plain, f"{plain.partition('/')[0]}/*"):
-                return name
+    best: tuple[float, int] | None = None
+    best_name = None
+    for name in sorted(media_types, key=lambda name: name != default):
+        liking = _liking(media_types[name].partition(";")[0], ranges)
+        if liking is not None and (best is None or liking > best):
+            best, best_name = liking, name
+    return best_name
+
+
+def _liking(media_type: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int] | None:
+    """How much the ranges like a media type, greater for more, and None for not at all. The narrowest range that
+    it is in decides."""
+    for media_range in (media_type, f"{media_type.partition('/')[0]}/*", ANYTHING):
+        for position, (wanted, quality) in enumerate(ranges):
+            if wanted == media_range:
+                return (quality, -position) if quality > 0 else None
     return None
 
 
@@ -38,7 +44,7 @@ def _preference(part: str) -> tuple[str, float]:
                 quality = float(value)
             except ValueError:
                 quality = 0.0
-    return media_range.lower(), quality
+    return media_range.lower(), quality if 0 <= quality <= 1 else 0.0
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:

@@ -106,7 +106,7 @@ def try_on(base: bytes, updates: Iterable[bytes]) -> Iterator[str]:
         else:
             _examine(replica)
             yield ""
-    everything = dict.fromkeys(replica.clocks(), 2 ** 31 - 1)
+    everything = dict.fromkeys(replica.clocks(), 2**31 - 1)
     clients = [wire.uint(client) + b"\1\0" + wire.uint(end) for client, end in everything.items()]
     replica.apply(b"\0" + wire.uint(len(clients)) + b"".join(clients))
     _examine(replica)

@@ -55,7 +55,7 @@ def test_an_update_is_split_at_what_is_missing(
 ) -> None:
     parts = Split(bytes.fromhex(update), clocks)
     assert [part.hex() for part in parts.ready(10)] == ([] if ready is None else [ready])
-    assert (parts.early and parts.early.hex()) == early
+    assert [part.hex() for _, part in parts.early(10)] == ([] if early is None else [early])
 
 
 def test_two_clients_that_wait_for_each_other_wait() -> None:
@@ -68,8 +68,12 @@ def test_a_malformed_update_is_refused() -> None:
         Split(b"\1", {})
 
 
-def contents(update: bytes | None) -> tuple[IdRanges, IdRanges]:
-    summary = check_update(update or b"\0\0")
+def ready_ends(updates: list[bytes]) -> list[tuple[int, int]]:
+    return [(client, end) for update in updates for client, _, end in check_update(update).structs]
+
+
+def contents(update: bytes) -> tuple[IdRanges, IdRanges]:
+    summary = check_update(update)
     return IdRanges(summary.structs), IdRanges(summary.deletes)
 
 
@@ -79,6 +83,21 @@ def test_what_is_ready_comes_in_pieces() -> None:
     assert [check_update(piece).structs for piece in pieces] == [((9, 0, 1),), ((5, 0, 1),), ((5, 1, 2),)]
     assert [check_update(piece).deletes for piece in pieces] == [(), (), ((5, 0, 1),)]
     assert Split(update, {}).ready(3) == [update]
+
+
+def test_what_is_early_comes_in_pieces_with_what_each_waits_for() -> None:
+    run = "0105050284090001618405020261610a0100018405060162"
+    update = bytes.fromhex(run + "020501030309010101")
+    assert [(needed, check_update(piece).structs) for needed, piece in Split(update, {5: 2}).early(1)] == [
+        ((9, 0), ((5, 2, 3),)),
+        ((5, 2), ((5, 3, 5),)),
+        ((5, 5), ((5, 6, 7),)),
+        ((5, 6), ((5, 7, 8),)),
+        ((5, 3), ()),
+        ((9, 1), ()),
+    ]
+    assert [needed for needed, _ in Split(update, {}).early(9)] == [(5, 1), (5, 5), (5, 3), (9, 1)]
+    assert [needed for needed, _ in Split(update, {9: 1, 5: 2}).early(9)] == [(5, 5), (5, 5), (9, 1)]
 
 
 @given(st.integers(0, 2**32))
@@ -99,7 +118,11 @@ def test_the_parts_are_the_whole_and_what_is_ready_integrates(seed: int) -> None
         for piece in ready:
             for whole, some in zip((ready_structs, ready_deletes), contents(piece), strict=True):
                 whole.update(some)
-        early_structs, early_deletes = contents(parts.early)
+        early_structs, early_deletes = IdRanges(), IdRanges()
+        for (other, clock), piece in parts.early(rng.choice((1, 100))):
+            assert clock >= max(clocks.get(other, 0), dict(ready_ends(ready)).get(other, 0))
+            for whole, some in zip((early_structs, early_deletes), contents(piece), strict=True):
+                whole.update(some)
         for client, have in clocks.items():
             ready_structs.add(client, 0, have)
             structs.add(client, 0, have)
@@ -143,8 +166,7 @@ def test_shuffled_edits_end_in_the_same_document(seed: int) -> None:
                 doc.apply_update(ready)
                 for client, _, end in check_update(ready).structs:
                     assert check_state_vector(doc.get_state())[client] >= end
-            if parts.early is not None:
-                early.append(parts.early)
+            early += [piece for _, piece in parts.early(rng.choice((1, 100)))]
         assert early != waiting, "what waits, waits for nothing"
     assert check_state_vector(doc.get_state()) == check_state_vector(expected.get_state())
     assert contents(doc.get_update()) == contents(expected.get_update())

@@ -94,6 +94,12 @@ def test_an_emoji_that_its_own_update_cuts_is_torn_in_it() -> None:
     assert "\ufffd\ufffd".encode() in step.update
 
 
+def test_half_a_pair_in_json_is_mended() -> None:
+    update = run(1, 0, "05010174" + wire.text('"cut \\ud83d"').hex())
+    (step,) = Intake().offer(update)
+    assert step.update == update.replace(rb"\ud83d", rb"\ufffd")
+
+
 @pytest.mark.parametrize(
     "update",
     [
