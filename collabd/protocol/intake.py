@@ -207,9 +207,7 @@ class Intake:
                 have = self.clocks.get(client, 0)
                 if client not in before:
                     before[client] = (len(self._starts.get(client, ())), have)
-                place = self._place_of(struct, deletes)
-                if struct.clock < have and place != self._place((client, have - 1)):
-                    raise UpdateRejected("an item contradicts what is known of it")
+                place = self._place_of(struct, have, deletes)
                 self._put(client, have, place)
                 self.clocks[client] = struct.clock + struct.length
                 if struct.content == TYPE and place != _GONE:
@@ -242,7 +240,11 @@ class Intake:
             places.append(place)
             self._starts[client].append(start)
 
-    def _place_of(self, struct: Struct, deletes: IdRanges) -> int:
+    def _place_of(self, struct: Struct, have: int, deletes: IdRanges) -> int:
+        """Where an item is put of which the document has the clocks below ``have``.
+
+        Raises UpdateRejected if it must not stand there.
+        """
         content = struct.content
         if content == GC:
             return _GONE
@@ -257,6 +259,12 @@ class Intake:
             place = self._within(struct.parent)
             if place != _GONE and struct.keyed:
                 place |= _KEYED
+        if struct.clock < have:
+            known = self._place((struct.client, have - 1))
+            if place == _GONE:
+                place = known
+            elif known not in (place, _GONE):
+                raise UpdateRejected("an item contradicts what is known of it")
         if place == _GONE or content == DELETED:
             return place
         if content in (STRING, FORMAT, EMBED) and place & (_HOLDER | _KEYED) not in _TEXTUAL:

@@ -69,7 +69,8 @@ Message = SyncStep1 | SyncStep2 | Update | AwarenessMessage | PermissionDenied |
 def sole_update(frame: bytes) -> bytes | None:
     """The update if the frame is one update message and nothing else, else None: then use ``decode``.
 
-    This is what nearly every frame is, decoded without making values of it.
+    This is what nearly every frame is, decoded without making values of it. A length written with more bytes
+    than it takes is left to ``decode``.
     """
     if frame[:2] != b"\0\2":
         return None

@@ -25,8 +25,8 @@ def best_format(accept: str, media_types: Mapping[str, str], default: str) -> st
 
 
 def _liking(media_type: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int] | None:
-    """How much the ranges like a media type, greater for more, and None for not at all. The narrowest range that
-    it is in decides."""
+    """How much the ranges like a media type, greater for more, and None for not at all. The narrowest range
+    that it is in decides."""
     for media_range in (media_type, f"{media_type.partition('/')[0]}/*", ANYTHING):
         for position, (wanted, quality) in enumerate(ranges):
             if wanted == media_range:

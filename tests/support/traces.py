@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pycrdt import Text
-
 from collabd.protocol.ranges import IdRanges
 from collabd.protocol.update import UpdateSummary, check_update
 from tests.support.clients import Client
@@ -70,8 +68,9 @@ class Typist:
         self.played: list[UpdateSummary] = []
         """What each turn so far inserted and deleted."""
         self._turns = turns
-        self._text = ""
-        """The client's text, kept beside it since asking for it takes long."""
+        self._text: str | None = None
+        """The client's text once it is not all ASCII, when positions in it have to be converted to bytes. It is
+        kept beside it since asking for it takes long."""
         self._structs = IdRanges()
         self._deletes = IdRanges()
 
@@ -88,6 +87,9 @@ class Typist:
             if other is not None:
                 await self._catch_up(other, turn.foreign)
             self._type(turn.patches)
+            if other is not None:
+                self.played.append(check_update(client.last_edit))
+                self._note(self.played[-1])
             if number in stops:
                 await client.saved_all()
             elif client.sent - client.saved >= IN_FLIGHT:
@@ -102,7 +104,8 @@ class Typist:
             if client.held:
                 self._note(check_update(client.held[0]))
                 client.release(1)
-                self._text = str(client.text)
+                text = str(client.text)
+                self._text = None if text.isascii() else text
 
     def _has(self, other: "Typist", count: int) -> bool:
         if count == 0:
@@ -121,22 +124,16 @@ class Typist:
             self._deletes.add(client, start, end)
 
     def _type(self, patches: Sequence[Patch]) -> None:
+        text = self.client.text
         with self.client.editing():
-            for patch in patches:
-                self._text = apply_patch(self.client.text, self._text, patch)
-        summary = check_update(self.client.last_edit)
-        self.played.append(summary)
-        self._note(summary)
-
-
-def apply_patch(text: Text, before: str, patch: Patch) -> str:
-    """Apply a patch to a text that reads ``before``; return what it reads then."""
-    position, gone, new = patch
-    start, end = position, position + gone
-    if not before.isascii():
-        start, end = len(before[:position].encode()), len(before[: position + gone].encode())
-    if gone:
-        del text[start:end]
-    if new:
-        text.insert(start, new)
-    return before[:position] + new + before[position + gone :]
+            for position, gone, new in patches:
+                if self._text is None and not new.isascii():
+                    self._text = str(text)
+                start, end = position, position + gone
+                if self._text is not None:
+                    start, end = len(self._text[:start].encode()), len(self._text[:end].encode())
+                    self._text = self._text[:position] + new + self._text[position + gone :]
+                if gone:
+                    del text[start:end]
+                if new:
+                    text.insert(start, new)

@@ -179,7 +179,22 @@ def test_an_item_is_not_told_twice_in_different_ways() -> None:
     intake = Intake(run(1, 0, ARRAY_IN_ROOT, "08000100017e"))
     with pytest.raises(UpdateRejected, match="contradicts"):
         intake.offer(run(1, 1, "08010174027e7e"))
-    assert [step.update for step in intake.offer(run(1, 1, "08000100027e7e"))]
+    again = run(1, 1, "08000100027e7e")
+    assert intake.offer(again) == plain(again)
+
+
+def test_an_item_known_in_part_may_be_gone_by_now() -> None:
+    intake = Intake(run(1, 0, ARRAY_IN_ROOT, "08000100017e"))
+    assert intake.offer(run(1, 1, "0003"))
+    assert intake.offer(run(1, 2, "08000100037e7e7e"))
+    assert intake.clocks == {1: 5}
+
+
+def test_the_rest_of_an_item_stands_where_its_beginning_does() -> None:
+    intake = Intake(run(1, 0, ARRAY_IN_ROOT, "08000100017e"))
+    intake.offer(run(2, 0, "0001"))
+    with pytest.raises(UpdateRejected, match="text"):
+        intake.offer(run(1, 1, "840200026161"))
 
 
 def test_many_structs_come_in_steps() -> None:
