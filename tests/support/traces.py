@@ -69,8 +69,8 @@ class Typist:
         """What each turn so far inserted and deleted."""
         self._turns = turns
         self._text: str | None = None
-        """The client's text once it is not all ASCII, when positions have to be converted to bytes. It is kept
-        beside it since asking for it takes long."""
+        """The client's text once it is not all ASCII: then positions have to be converted to bytes. Kept here
+        since asking for it takes long."""
         self._structs = IdRanges()
         self._deletes = IdRanges()
 
