@@ -27,12 +27,18 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request
 
 from collabd.errors import CollabdError, MalformedInput, SlowClient, TooLarge
 from collabd.rooms.outbox import Frame
 
 EXTENSION: Final = "collabd.fastlane"
+UPGRADE: Final = (
+    "GET / HTTP/1.1\r\nHost: _\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n"
+)
+BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+NORMAL, PROTOCOL_ERROR, NO_CODE, ABNORMAL, LAST_CODE = 1000, 1002, 1005, 1006, 4999
+"""Close codes (RFC 6455, section 7.4); 1005 and 1006 are only ever told, never sent."""
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds a peer has to answer a close frame before its connection is cut."""
 FRAGMENT_OVERHEAD: Final = 64
@@ -49,15 +55,16 @@ class FastLane(WSListener):
     """One connection, from its upgrade on. It is the outbox of its peer too.
 
     Args:
-        request: the bytes of the upgrade request.
+        key: the client's ``Sec-WebSocket-Key``. Nothing else of its request matters to picows: uvicorn has
+            checked it.
         connections: uvicorn's set of connections to shut down.
         max_message: bytes one message may have.
     """
 
     def __init__(
-        self, request: bytes, transport: asyncio.Transport, connections: set[Any], max_message: int
+        self, key: str, transport: asyncio.Transport, connections: set[Any], max_message: int
     ) -> None:
-        self._request = request
+        self._key = key
         self._transport = transport
         self._connections = connections
         self._max_message = max_message
@@ -65,7 +72,9 @@ class FastLane(WSListener):
         self._fragments: list[bytes] | None = None
         self._fragments_size = 0
         self._is_closing = False
-        self._code, self._reason = 1006, ""
+        self._is_lost = False
+        self._code, self._reason = ABNORMAL, ""
+        self._largest = 0
         self.max_queue = 0
 
     def accept(
@@ -74,14 +83,17 @@ class FastLane(WSListener):
         on_message: Callable[[bytes], None],
         on_gone: Callable[[int, str], None],
         max_queue: int,
-    ) -> None:
-        """Upgrade the connection.
+    ) -> bool:
+        """Upgrade the connection. Returns whether it still exists; if not, nothing will be called.
 
         Args:
             on_message: called with each binary message. A CollabdError it raises closes the connection.
             on_gone: called once with the close code and reason when the connection has ended.
-            max_queue: bytes that may wait to be sent before the peer is closed as too slow.
+            max_queue: bytes that may wait to be sent, beside the largest frame among them (which may be a
+                whole document), before the peer is closed as too slow.
         """
+        if self._is_lost or self._transport.is_closing():
+            return False
         self._on_message = on_message
         self._on_gone = on_gone
         self.max_queue = max_queue
@@ -110,13 +122,10 @@ class FastLane(WSListener):
         )
         protocol.connection_made(self._transport)
         self._transport.set_protocol(protocol)
-        request, self._request = self._request, b""
-        while request:
-            buffer = protocol.get_buffer(-1)
-            part = request[: len(buffer)]
-            buffer[: len(part)] = part
-            protocol.buffer_updated(len(part))
-            request = request[len(part) :]
+        request = UPGRADE.format(self._key).encode()
+        protocol.get_buffer(-1)[: len(request)] = request
+        protocol.buffer_updated(len(request))
+        return True
 
     def refuse(self, subprotocol: str | None, error: CollabdError) -> None:
         """Upgrade the connection, unless that was done, and close it with ``error``: a browser shows a close
@@ -128,10 +137,13 @@ class FastLane(WSListener):
     # The outbox of a peer
 
     def send(self, frame: Frame) -> None:
-        if self._is_closing:
+        if self._is_closing or (self._websocket is not None and self._websocket.is_close_frame_sent):
             return
-        self._transport.write(frame.framed)
-        if self._transport.get_write_buffer_size() > self.max_queue:
+        framed = frame.framed
+        waiting = self._transport.get_write_buffer_size()
+        self._largest = max(self._largest, len(framed)) if waiting else len(framed)
+        self._transport.write(framed)
+        if waiting and self._transport.get_write_buffer_size() > self.max_queue + self._largest:
             self.close(SlowClient("you do not read what you are sent"))
 
     def close(self, error: CollabdError) -> None:
@@ -142,6 +154,17 @@ class FastLane(WSListener):
     def shutdown(self) -> None:
         """End the connection because the server stops. Rooms have been drained by then."""
         self._close(1012, "restart: the server restarts")
+        if self._websocket is None:
+            self._transport.abort()
+
+    def abort(self) -> None:
+        """End the connection without a word: it broke the protocol before it was upgraded."""
+        self._transport.abort()
+
+    def lost(self) -> None:
+        """The connection has ended before it was upgraded."""
+        self._is_lost = True
+        self._connections.discard(self)
 
     # Called by picows
 
@@ -150,13 +173,14 @@ class FastLane(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._close(PROTOCOL_ERROR, "reserved bits are set")
+        elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
             if not self._is_closing:
                 self._deliver(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             if not self._is_closing:
-                self._code, self._reason = _close_of(frame)
-            transport.send_close(frame.get_close_code())
+                self._on_close(transport, frame)
             transport.disconnect()
         elif kind == WSMsgType.TEXT:
             self.close(MalformedInput("messages are binary"))
@@ -166,6 +190,10 @@ class FastLane(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._is_closing = True
         self._connections.discard(self)
+        ending: Any = transport.close_handshake  # may be None, whatever picows' stubs say
+        if self._code == ABNORMAL and ending is not None and ending.sent is not None:
+            # picows itself found something wrong, and said so.
+            self._code, self._reason = cast(int, ending.sent.code), ending.sent.reason
         self._on_gone(self._code, self._reason)
 
     def pause_writing(self) -> None:
@@ -173,6 +201,19 @@ class FastLane(WSListener):
 
     def resume_writing(self) -> None:
         """Nothing to do either."""
+
+    def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Answer the client's close frame (RFC 6455, section 5.5.1)."""
+        code, reason = cast(int, frame.get_close_code()), frame.get_close_reason() or ""
+        if not frame.payload_size:
+            code, answer = NO_CODE, NORMAL
+        elif code < NORMAL or code == ABNORMAL or code > LAST_CODE:
+            code, reason, answer = PROTOCOL_ERROR, "the close code must not be sent", PROTOCOL_ERROR
+        else:
+            answer = code
+        self._is_closing = True
+        self._code, self._reason = code, reason
+        transport.send_close(cast(WSCloseCode, answer))
 
     def _deliver(self, message: bytes) -> None:
         try:
@@ -186,13 +227,14 @@ class FastLane(WSListener):
     def _assemble(self, kind: WSMsgType, frame: WSFrame) -> None:
         """Put a message together that came in several frames (RFC 6455, section 5.4)."""
         if (kind == WSMsgType.CONTINUATION) != (self._fragments is not None):
-            self.close(MalformedInput("a fragment out of place"))
+            self._close(PROTOCOL_ERROR, "a fragment out of place")
             return
         if self._fragments is None:
             self._fragments, self._fragments_size = [], 0
         self._fragments.append(frame.get_payload_as_bytes())
-        self._fragments_size += frame.payload_size + FRAGMENT_OVERHEAD
-        if self._fragments_size > self._max_message:
+        self._fragments_size += frame.payload_size
+        memory = max(self._fragments_size, len(self._fragments) * FRAGMENT_OVERHEAD)
+        if memory > self._max_message:
             self._fragments = []
             self.close(TooLarge("the message is too large"))
         elif frame.fin:
@@ -214,19 +256,27 @@ class FastLane(WSListener):
 class FastLaneProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, offering :class:`FastLane` to the application."""
 
-    def data_received(self, data: bytes) -> None:
-        if not self.handshake_initiated:
-            self._request = data
-        elif not self.handshake_complete:
-            # RFC 6455, section 4.1: a client waits for the handshake before it sends frames.
-            self.transport.abort()
-            return
-        super().data_received(data)
+    _lane: FastLane | None = None
+    """What the connection was given to."""
 
-    def handle_connect(self, event: Request) -> None:
-        self._lane = FastLane(self._request, self.transport, self.connections, self.config.ws_max_size)
-        super().handle_connect(event)
-        self._request = b""
+    def data_received(self, data: bytes) -> None:
+        # RFC 6455, section 4.1: a client waits for the handshake before it sends frames.
+        if self._lane is not None:
+            self._lane.abort()
+        elif self.handshake_initiated and not self.handshake_complete:
+            self.transport.abort()
+        else:
+            super().data_received(data)
+            if not self.handshake_initiated:
+                # uvicorn hands the whole request over at once, and says nothing if it cannot be read.
+                self.transport.write(BAD_REQUEST)
+                self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._lane is not None:
+            self._lane.lost()
+        else:
+            super().connection_lost(exc)
 
     async def run_asgi(self) -> None:
         extensions = cast(dict[str, object], self.scope["extensions"])
@@ -235,11 +285,15 @@ class FastLaneProtocol(WebSocketsSansIOProtocol):
 
     def _take_over(self) -> FastLane:
         """Hand the connection to the application's callbacks; this object has no more part in it."""
+        key = self.request.headers["Sec-WebSocket-Key"]
+        lane = self._lane = FastLane(key, self.transport, self.connections, self.config.ws_max_size)
         self.connections.discard(self)
-        self.connections.add(self._lane)  # type: ignore[arg-type]  # has all that uvicorn calls
+        self.connections.add(lane)  # type: ignore[arg-type]  # has all that uvicorn calls
+        if self.disconnected:
+            lane.lost()
         self.handshake_complete = self.close_sent = True
         self.transport = _DETACHED
-        return self._lane
+        return lane
 
 
 class _Detached(asyncio.Transport):
@@ -254,13 +308,6 @@ class _Detached(asyncio.Transport):
 
 
 _DETACHED: Final = _Detached()
-
-
-def _close_of(frame: WSFrame) -> tuple[int, str]:
-    try:
-        return cast(int, frame.get_close_code()) or 1005, frame.get_close_reason() or ""
-    except ValueError:
-        return 1002, ""
 
 
 def _detect_dead_peers(transport: asyncio.Transport) -> bool:

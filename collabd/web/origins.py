@@ -18,7 +18,7 @@ def may_come_from(origin: str | None, host: str, allowed: Collection[str]) -> bo
 
     ``allowed`` are origins beside the server's own. Other clients than browsers send no origin.
     """
-    return origin is None or ANY in allowed or origin in allowed or urlsplit(origin).netloc == host
+    return origin is None or ANY in allowed or origin in allowed or origin.partition("://")[2] == host
 
 
 def trusted_hosts(allowed: Collection[str]) -> list[str]:

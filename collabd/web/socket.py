@@ -1,5 +1,6 @@
 """``WS /ws/{document}``: the y-websocket protocol, as stock providers speak it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -17,7 +18,7 @@ from collabd.rooms.peer import Peer
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import DocumentRoom
 
-from .fastlane import EXTENSION, FastLane
+from .fastlane import CLOSE_TIMEOUT, EXTENSION, FastLane
 from .origins import may_come_from
 
 
@@ -74,11 +75,14 @@ class DocumentSocket:
         try:
             room, access = await self._open(websocket)
             peer = self._peer(websocket, lane, access, subprotocol)
-            lane.accept(subprotocol, on_message, on_gone, self._queue_bytes)
-            room.join(peer)
+            if lane.accept(subprotocol, on_message, on_gone, self._queue_bytes):
+                room.join(peer)
         except CollabdError as error:
             self._observer.refused(error.code)
             lane.refuse(subprotocol, error)
+        except BaseException:
+            lane.refuse(subprotocol, CollabdError("the server failed; come back"))
+            raise
 
     async def _serve(self, websocket: WebSocket, subprotocol: str | None) -> None:
         await websocket.accept(subprotocol)
@@ -92,9 +96,11 @@ class DocumentSocket:
             error = refusal
         if error is not None:
             self._observer.refused(error.code)
-            # The client may have gone meanwhile, which Starlette tells by one of these.
-            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-                await websocket.close(error.close_code, error.close_reason)
+            # The client may have gone meanwhile, which Starlette tells by one of these; or it reads nothing,
+            # and so does not get the close frame either.
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await websocket.close(error.close_code, error.close_reason)
 
     async def _open(self, websocket: WebSocket) -> tuple[DocumentRoom, Access]:
         name = check_name(websocket.path_params["document"])

@@ -42,6 +42,7 @@ class Site:
         self.server = server
         self.service = service
         self._goodbyes = goodbyes
+        self._clients: list[RawConnection] = []
 
     @property
     def port(self) -> int:
@@ -69,9 +70,15 @@ class Site:
             proxy=None,
         )
 
+    async def dial(self) -> RawConnection:
+        """Open a TCP connection and say nothing. It ends with the site at the latest."""
+        connection = RawConnection(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._clients.append(connection)
+        return connection
+
     async def raw(self, path: str = "notes", head: bytes | None = None) -> RawConnection:
         """Connect and upgrade by hand."""
-        connection = RawConnection(*await asyncio.open_connection("127.0.0.1", self.port))
+        connection = await self.dial()
         connection.writer.write(head or handshake(path))
         answer = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), PATIENCE)
         assert answer.startswith(b"HTTP/1.1 101"), answer
@@ -87,6 +94,10 @@ class Site:
     @property
     def said_goodbye(self) -> bool:
         return bool(self._goodbyes.all)
+
+    def hang_up(self) -> None:
+        for connection in self._clients:
+            connection.abort()
 
     async def rest(self) -> None:
         """Return when nothing is left of any connection."""
@@ -132,6 +143,7 @@ async def serving(
             connection.shutdown()
         await site.rest()
         await server.lifespan.shutdown()
+        site.hang_up()
 
 
 async def received(connection: ClientConnection) -> list[messages.Message]:

@@ -17,6 +17,7 @@ from collabd.web.origins import may_come_from, trusted_hosts
         ("http://127.0.0.1:9000", "127.0.0.1:8000", (), False),
         ("http://127.0.0.1", "127.0.0.1:8000", (), False),
         ("null", "127.0.0.1:8000", (), False),
+        ("http://[", "127.0.0.1:8000", (), False),
         ("http://app.example", "127.0.0.1:8000", ("http://app.example",), True),
         ("https://app.example", "127.0.0.1:8000", ("http://app.example",), False),
         ("http://app.example.evil.example", "127.0.0.1:8000", ("http://app.example",), False),

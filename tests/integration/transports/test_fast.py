@@ -1,0 +1,72 @@
+"""What only the fast layer promises: uvicorn's own does not, and cannot be made to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from collabd.web import fastlane
+from collabd.web.fastlane import FastLaneProtocol
+from tests.support.raw import frame, handshake
+from tests.unit.rooms.kit import ScriptedStore
+
+from .site import PATIENCE, Site, serving
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with serving(FastLaneProtocol, max_message_bytes=100_000) as site:
+        yield site
+
+
+async def test_who_does_not_answer_a_close_is_cut_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastlane, "CLOSE_TIMEOUT", 0.05)
+    connection = await site.raw()
+    connection.writer.write(frame(b"\x63"))
+    await asyncio.wait_for(connection.reader.read(), PATIENCE)
+    await site.rest()
+    connection.abort()
+
+
+async def test_a_request_with_too_many_headers_is_answered_and_forgotten(site: Site) -> None:
+    connection = await site.dial()
+    headers = b"".join(b"X-%d: y\r\n" % number for number in range(200))
+    connection.writer.write(handshake("notes")[:-2] + headers + b"\r\n")
+    answer = await asyncio.wait_for(connection.reader.read(), PATIENCE)
+    assert answer.startswith(b"HTTP/1.1 400")
+    await site.rest()
+
+
+async def test_frames_before_the_handshake_end_the_connection() -> None:
+    store = ScriptedStore(holds=False)
+    store.may_load.clear()
+    async with serving(FastLaneProtocol, store=store) as site:
+        connection = await site.dial()
+        connection.writer.write(handshake("notes"))
+        while not store.loads:
+            await asyncio.sleep(0.001)
+        connection.writer.write(frame(b"early"))
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(connection.reader.readexactly(1), PATIENCE)
+        store.may_load.set()
+        await site.rest()
+        assert list(site.room().peers) == []
+
+
+async def test_crumbs_are_bounded_by_the_memory_they_take(site: Site) -> None:
+    connection = await site.raw()
+    connection.writer.write(frame(b"", fin=False) + frame(b"", kind=0, fin=False) * 5_000)
+    assert await connection.ended() == 1009
+
+
+async def test_a_message_in_pieces_is_forgotten_when_it_is_complete(site: Site) -> None:
+    connection = await site.raw()
+    for _ in range(5):
+        keep_alive = b"\x01\x01\x00"
+        connection.writer.write(frame(keep_alive[:1], fin=False) + frame(keep_alive[1:], kind=0))
+    connection.writer.write(frame(b"are you there", kind=9))
+    while b"are you there" not in await asyncio.wait_for(connection.reader.read(1_000), PATIENCE):
+        pass
+    connection.abort()
