@@ -1,6 +1,7 @@
 """One connection to a room."""
 
 import itertools
+from collections import deque
 from typing import Final
 
 from collabd.auth.base import ANONYMOUS, Access, Principal
@@ -29,6 +30,8 @@ class Peer:
         "access",
         "acknowledges",
         "address",
+        "held",
+        "held_size",
         "is_quiet",
         "joined_at",
         "number",
@@ -56,6 +59,9 @@ class Peer:
         self.acknowledges = acknowledges
         self.joined_at = 0.0
         self.updates = 0
+        self.held: deque[bytes] | None = None
+        """What came while a large message is checked; ``held_size`` bytes with that."""
+        self.held_size = 0
         self.is_quiet = True
         """Whether nothing was sent to it since the last tick of the keep-alive."""
 

@@ -7,7 +7,9 @@ committed to the log before it is applied, and applied before anybody else sees 
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 from pycrdt import Awareness, Channel, Doc
@@ -29,6 +31,7 @@ from collabd.protocol.awareness import encode as encode_awareness
 from collabd.protocol.intake import Intake
 from collabd.protocol.session import (
     KEEP_ALIVE,
+    Event,
     PresenceReceived,
     StateRequested,
     UpdateReceived,
@@ -50,6 +53,10 @@ NOBODY: Final = 0
 READ_ONLY: Final = "you may read this document, not change it"
 READ_ONLY_FRAME: Final = Frame(messages.encode(messages.PermissionDenied(READ_ONLY)))
 """Tells a page to keep its editor from taking in what would be refused."""
+LARGE_MESSAGE: Final = 64 * 1024
+"""Bytes from which on a message is checked in a thread: that takes up to 2 ms per 1,000 bytes."""
+CHECKER: Final = ThreadPoolExecutor(1, "collabd-checker")
+"""One thread, since more would only take turns with the event loop's more often."""
 KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
 
 
@@ -192,9 +199,41 @@ class DocumentRoom(YRoom):
         """
         if self._refusal is not None:
             raise self._refusal
-        for event in peer.session.receive(data):
+        if peer.held is not None:
+            peer.held_size += len(data)
+            if peer.held_size > self._limits.backlog_bytes:
+                raise Overloaded("too much waits to be checked")
+            peer.held.append(data)
+        elif len(data) > LARGE_MESSAGE:
+            peer.held, peer.held_size = deque((data,)), len(data)
+            self._in_background(self._receive_held(peer, peer.held))
+        else:
+            self._handle(peer, peer.session.receive(data))
+
+    async def _receive_held(self, peer: Peer, held: deque[bytes]) -> None:
+        """Take in a large message, checked in a thread so that nobody else waits for that, and after it what
+        the peer sends meanwhile."""
+        try:
+            while held:
+                data = held.popleft()
+                if len(data) > LARGE_MESSAGE:
+                    self._handle(peer, await self._loop.run_in_executor(CHECKER, peer.session.receive, data))
+                else:
+                    self._handle(peer, peer.session.receive(data))
+        except CollabdError as error:
+            self._observer.refused(error.code)
+            peer.close(error)
+        finally:
+            peer.held = None
+            if peer.number not in self._peers:
+                self._state.leave(peer.number)
+
+    def _handle(self, peer: Peer, events: Sequence[Event]) -> None:
+        for event in events:
             if isinstance(event, UpdateReceived):
                 self._take(peer, event)
+            elif peer.number not in self._peers:
+                continue  # it has left; what it wrote counts all the same
             elif isinstance(event, PresenceReceived):
                 self._spread(self._presence.receive(peer.number, event.entries))
             elif isinstance(event, StateRequested):
@@ -332,7 +371,7 @@ class DocumentRoom(YRoom):
             return
         if self._news:
             self._broadcast_presence()
-        batch = self._state.take_batch() if self._postponed is None else None
+        batch = self._state.take_batch()
         if batch is not None:
             self._handed_over_at = self._loop.time()
             appended = self._store.append(self.name, self.document_id, batch.updates, revive=self._revive)
@@ -393,8 +432,7 @@ class DocumentRoom(YRoom):
                 self._ask(self._peers[number])
         if len(self._state.early) != early_before:
             self._observer.early(len(self._state.early) - early_before)
-        if self._postponed is None:
-            self._snapshot_if_due()
+        self._snapshot_if_due()
         self._progress.set()
         if self._state.has_pending:
             self._flush_soon()

@@ -18,7 +18,7 @@ from collabd.errors import (
 )
 from collabd.protocol import messages
 from collabd.protocol.session import KEEP_ALIVE
-from collabd.rooms.room import RoomLimits
+from collabd.rooms.room import LARGE_MESSAGE, RoomLimits
 
 from .kit import SAVED_AS, House, Member, Writer, calm, text_of, turns
 
@@ -160,7 +160,10 @@ async def test_the_whole_document_is_encoded_once_for_all_that_join() -> None:
     ada.type("hello")
     await room.flushed()
     ben, eve = Member(room, 2).join(), Member(room, 3).join()
-    assert ben.got.of(messages.SyncStep2)[0].update == eve.got.of(messages.SyncStep2)[0].update
+    (for_ben,), (for_eve,) = (
+        [frame for frame in member.got.frames if frame[:2] == b"\x00\x01"] for member in (ben, eve)
+    )
+    assert for_ben is for_eve
     ada.type(" world")
     await room.flushed()
     late = Member(room, 4).join()
@@ -587,3 +590,52 @@ async def test_draining_commits_what_was_received_and_takes_nothing_more() -> No
     assert isinstance(ada.got.closed_by, ShuttingDown)
     assert room.has_ended
     assert await house.store.rows() == 2
+
+
+# Large messages are checked beside the event loop
+
+
+async def test_a_large_message_is_taken_in_before_what_its_sender_said_after_it() -> None:
+    room = await House().room()
+    ada, ben = Member(room, 1).join(), Member(room, 2).join()
+    ada.type("x" * LARGE_MESSAGE)
+    ada.type("y")
+    ben.type("z")
+    await room.flushed()
+    await calm(room, [ada, ben])
+    assert ada.text == ben.text == text_of(room.state())
+    assert len(ada.text) == LARGE_MESSAGE + 2
+    assert ada.got.saved[-1] == 3
+
+
+async def test_a_large_message_that_is_malformed_ends_its_sender_alone() -> None:
+    room = await House().room()
+    ada, ben = Member(room, 1).join(), Member(room, 2).join()
+    ada.send(b"\xff" * LARGE_MESSAGE)
+    ada.type("lost")
+    ben.type("goes on")
+    await room.flushed()
+    assert isinstance(ada.got.closed_by, MalformedInput)
+    assert text_of(room.state()) == "goes on"
+    assert ben.is_open
+
+
+async def test_what_was_sent_before_leaving_counts_also_when_it_is_large() -> None:
+    room = await House().room()
+    ada = Member(room, 1).join()
+    ada.type("x" * LARGE_MESSAGE)
+    ada.show('{"name":"Ada"}', 1)
+    ada.leave()
+    await room.flushed()
+    assert len(text_of(room.state())) == LARGE_MESSAGE
+    assert room.is_idle
+
+
+async def test_what_waits_to_be_checked_is_bounded() -> None:
+    room = await House(limits=RoomLimits(backlog_bytes=2 * LARGE_MESSAGE)).room()
+    ada = Member(room, 1).join()
+    ada.type("x" * LARGE_MESSAGE)
+    ada.type("y" * LARGE_MESSAGE)
+    await room.flushed()
+    assert isinstance(ada.got.closed_by, Overloaded)
+    assert len(text_of(room.state())) == LARGE_MESSAGE
