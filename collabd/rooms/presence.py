@@ -3,7 +3,8 @@
 A connection owns one awareness client id: the first it speaks for. Entries for other ids are dropped, since
 stock providers rebroadcast everybody's. The clocks that leave the room are the room's own and only ever grow,
 because clients ignore an entry whose clock they have seen, also after its owner left and came back with the
-clock it had, and also after they were away themselves and forgot the entry but not the clock.
+clock it had, and also after they were away themselves and forgot the entry but not the clock; be it that the
+room was unloaded meanwhile, or the server started again.
 """
 
 from collections.abc import Sequence
@@ -28,9 +29,15 @@ class _Member(NamedTuple):
 
 
 class Presence:
-    """The awareness of one room."""
+    """The awareness of one room.
 
-    def __init__(self) -> None:
+    Args:
+        floor: where the clocks begin that leave the room. It must be above those of the room before this one,
+            from which clients may still know each other: take it from the time.
+    """
+
+    def __init__(self, floor: int = 0) -> None:
+        self._floor = floor
         self._owner: dict[int, int] = {}
         self._owned: dict[int, int] = {}
         self._members: dict[int, _Member] = {}
@@ -88,7 +95,9 @@ class Presence:
             return True
         if peer in self._owned or entry.state is None:
             return False
-        if self._may_be_hearsay(peer, entry.client) and entry.clock <= self._clock_sent(entry.client):
+        if self._floor <= entry.clock <= self._clock_sent(entry.client) and self._may_be_hearsay(
+            peer, entry.client
+        ):
             return False
         if owner is not None:
             # A reconnecting client takes over from its own connection that has not been noticed to be dead.
@@ -102,13 +111,13 @@ class Presence:
 
     def _may_be_hearsay(self, peer: int, client: int) -> bool:
         """Whether the connection was told of the client here, and so may only repeat what it heard. Whoever
-        does that has no newer clock."""
+        does that has a clock that the room gave out."""
         return client in self._owner or (
             client in self._sent and self._sent[client].at > self._members[peer].since
         )
 
     def _clock_sent(self, client: int) -> int:
-        return self._sent[client].clock if client in self._sent else 0
+        return self._sent[client].clock if client in self._sent else self._floor
 
     def _is_news(self, entry: Entry) -> bool:
         received = self._received.get(entry.client, -1)

@@ -7,6 +7,7 @@ committed to the log before it is applied, and applied before anybody else sees 
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,10 @@ LARGE_MESSAGE: Final = 64 * 1024
 """Bytes from which on a message is checked in a thread: that takes up to 2 ms per 1,000 bytes."""
 CHECKER: Final = ThreadPoolExecutor(1, "collabd-checker")
 """One thread, since more would only take turns with the event loop's more often."""
+PRESENCE_EPOCH: Final = 1_767_225_600
+"""The beginning of 2026, from which on presence clocks count."""
+PRESENCE_CLOCKS_PER_SECOND: Final = 16
+"""More than a room gives out on average, and few enough for clocks to stay within 32 bits until 2034."""
 KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
 
 
@@ -106,7 +111,7 @@ class DocumentRoom(YRoom):
         self._observer = observer
         self._revive = revive
         self._state = RoomState(max_backlog=limits.backlog_bytes, max_early=limits.early_bytes)
-        self._presence = Presence()
+        self._presence = Presence(int((time.time() - PRESENCE_EPOCH) * PRESENCE_CLOCKS_PER_SECOND))
         self._news: dict[int, Entry] = {}
         self._peers: dict[int, Peer] = {}
         self._waiting: dict[int, asyncio.Future[int]] = {}

@@ -190,3 +190,30 @@ def test_who_is_present_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(seen(presence)) == {2, 3, 4, 5}
     (renewed,) = presence.receive(2, [entry(2, 5, None)])
     assert renewed.clock > 5
+
+
+def test_a_room_that_begins_anew_is_heard_by_those_who_know_the_one_before() -> None:
+    before = Presence(floor=1_000)
+    before.join(1, "ada")
+    known = before.receive(1, [Entry(7, 3, "{}")])[0].clock
+    after = Presence(floor=2_000)
+    after.join(1, "ada")
+    assert after.receive(1, [Entry(7, 3, "{}")])[0].clock > known
+
+
+def test_a_client_that_returns_with_news_is_heard_before_its_dead_connection_is_noticed() -> None:
+    presence = Presence(floor=1_000)
+    presence.join(1, "ada")
+    presence.receive(1, [Entry(7, 3, '{"tab":1}')])
+    presence.join(2, "ada")
+    assert [entry.state for entry in presence.receive(2, [Entry(7, 4, '{"tab":2}')])] == ['{"tab":2}']
+    assert presence.leave(1) == [], "the id belongs to the new connection"
+
+
+def test_what_the_room_said_itself_is_hearsay() -> None:
+    presence = Presence(floor=1_000)
+    presence.join(1, "ada")
+    (told,) = presence.receive(1, [Entry(7, 3, "{}")])
+    presence.join(2, "ada")
+    assert presence.receive(2, [told]) == []
+    assert presence.receive(1, [Entry(7, 4, '{"still":"here"}')]) != []
