@@ -5,13 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from collabd.errors import DocumentDamaged, StoreError, StoreUnavailable
+from collabd.errors import DocumentDamaged, DocumentDeleted, StoreError, StoreUnavailable
 from collabd.persistence import rows, sqlite, sqlite_schema
 from collabd.persistence.sqlite import SQLiteStore
 
@@ -322,6 +323,39 @@ async def test_a_transaction_that_cannot_even_be_rolled_back_is_waited_out(store
         await store.reject(document_id, [1])
     await store._call(recover)
     assert (await waiting).last_seq == 2
+
+
+async def test_a_document_that_cannot_be_made_for_the_moment_is_made_later(store: SQLiteStore) -> None:
+    def refuse_documents(action: int, table: str | None, *_: object) -> int:
+        is_refused = action == sqlite3.SQLITE_INSERT and table == "documents"
+        return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+    await store._call(lambda connection: connection.set_authorizer(refuse_documents))
+    waiting = store.append("notes", None, [b"1"])
+    await unavailable(store)
+    assert not waiting.done()
+    await store._call(lambda connection: connection.set_authorizer(None))
+    assert (await waiting).last_seq == 1
+
+
+async def test_what_is_asked_after_an_append_sees_it_committed(store: SQLiteStore) -> None:
+    may_go_on = threading.Event()
+    store._jobs.put(sqlite._Call(asyncio.get_running_loop().create_future(), lambda _: may_go_on.wait(20)))
+    first = store.append("notes", None, [b"1"])
+    found = asyncio.ensure_future(store.find("notes"))
+    await asyncio.sleep(0)
+    second = store.append("notes", None, [b"2"])
+    deleting = asyncio.ensure_future(store.delete("notes"))
+    await asyncio.sleep(0)
+    third = store.append("notes", None, [b"3"])
+    may_go_on.set()
+    info = await found
+    assert info is not None
+    assert info.head == (await first).last_seq == 1
+    assert (await second).last_seq == 2
+    await deleting
+    with pytest.raises(DocumentDeleted):
+        await third
 
 
 async def test_closing_while_it_fails_tells_who_waits(store: SQLiteStore, path: Path) -> None:

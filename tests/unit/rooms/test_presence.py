@@ -166,6 +166,13 @@ def test_clocks_stay_within_what_every_client_can_read() -> None:
     assert removal.clock < 2**32
 
 
+def test_who_took_over_a_clock_of_the_room_is_heard_in_years_to_come_too() -> None:
+    in_2033 = 16 * 7 * 366 * 24 * 3600
+    presence = Presence(in_2033)
+    presence.join(ADA, "ada")
+    assert presence.receive(ADA, [entry(A, in_2033 + 5)]) == [entry(A, in_2033 + 5)]
+
+
 def test_the_clocks_of_those_who_left_are_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence_module, "REMEMBERED_CLOCKS", 10)
     presence = room_of(ADA)

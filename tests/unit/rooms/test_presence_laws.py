@@ -60,11 +60,24 @@ class Provider:
 class Hub:
     """Broadcasts as a room does."""
 
-    presence: Presence = field(default_factory=Presence)
+    floor: int
+    presence: Presence = field(init=False)
     listeners: dict[int, Provider | None] = field(default_factory=dict)
     """Connections; None where the other end has gone and nobody noticed."""
     news: dict[int, Entry] = field(default_factory=dict)
     joined: int = 0
+
+    def __post_init__(self) -> None:
+        self.presence = Presence(self.floor)
+
+    def restart(self) -> None:
+        """Begin anew, as a server does that was started again: everybody is cut off."""
+        for provider in self.listeners.values():
+            if provider is not None:
+                provider.cut_off()
+        self.listeners, self.news = {}, {}
+        self.floor += 1_000
+        self.presence = Presence(self.floor)
 
     def join(self, provider: Provider) -> None:
         self.joined += 1
@@ -113,16 +126,31 @@ class Hub:
 
 
 ACTIONS = st.tuples(
-    st.sampled_from(["join", "leave", "vanish", "notice", "show", "show", "hide", "flush", "read", "read"]),
+    st.sampled_from(
+        [
+            "join",
+            "join",
+            "leave",
+            "vanish",
+            "notice",
+            "show",
+            "show",
+            "hide",
+            "flush",
+            "read",
+            "read",
+            "restart",
+        ]
+    ),
     st.integers(0, 3),
 )
 
 
 @settings(max_examples=300)
-@given(st.lists(ACTIONS, min_size=3, max_size=40))
-def test_everybody_comes_to_see_who_is_there(actions: list[tuple[str, int]]) -> None:
+@given(st.lists(ACTIONS, min_size=3, max_size=40), st.sampled_from([0, 1_000]))
+def test_everybody_comes_to_see_who_is_there(actions: list[tuple[str, int]], floor: int) -> None:
     providers = [Provider(client) for client in (1, 2, 3, 4)]
-    hub = Hub()
+    hub = Hub(floor)
     for provider in providers[:3]:
         provider.set_state("{}")
         hub.join(provider)
@@ -145,6 +173,8 @@ def test_everybody_comes_to_see_who_is_there(actions: list[tuple[str, int]]) -> 
                 provider.set_state(f'{{"n":{number}}}' if action == "show" else None)
                 if connection is not None:
                     hub.receive(connection, [provider.entry(provider.client)])
+            case "restart":
+                hub.restart()
             case "flush":
                 hub.flush()
             case "read" if provider.inbox:

@@ -5,12 +5,20 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycrdt import Text
 
 from collabd.errors import DocumentDamaged
 from collabd.protocol.ranges import IdRanges
-from collabd.protocol.update import check_update
+from collabd.protocol.update import check_state_vector, check_update
 from collabd.rooms import replica as replica_module
-from collabd.rooms.replica import EMPTY_UPDATE, MERGE_AT_ONCE, Replica, ReplicaBroken, merge
+from collabd.rooms.replica import (
+    EMPTY_UPDATE,
+    LARGE_SNAPSHOT,
+    MERGE_AT_ONCE,
+    Replica,
+    ReplicaBroken,
+    merge,
+)
 from collabd.rooms.state import Early
 
 from .kit import POISON, PanicException, Writer, faulty_doc, text_of
@@ -146,3 +154,63 @@ def test_a_snapshot_that_cannot_be_applied_is_damage(pycrdt_fails: Fails) -> Non
     (snapshot,) = typed(POISON)
     with pytest.raises(DocumentDamaged, match="snapshot cannot be applied"):
         Replica.build(snapshot, tail(typed("tail"), after=7))
+
+
+@pytest.mark.parametrize("snapshot", [b"\x01", array_holding_text()], ids=["malformed", "harmful"])
+async def test_a_snapshot_that_would_harm_pycrdt_is_damage(snapshot: bytes) -> None:
+    with pytest.raises(DocumentDamaged, match="snapshot cannot be used"):
+        Replica.build(snapshot, [])
+    with pytest.raises(DocumentDamaged, match="snapshot cannot be used"):
+        await Replica.read(snapshot + bytes(LARGE_SNAPSHOT))
+
+
+async def test_a_large_snapshot_is_read_beforehand_and_used_as_it_is() -> None:
+    small, large = Writer(1), Writer(1)
+    small.append("x")
+    large.append("x" * LARGE_SNAPSHOT)
+    assert await Replica.read(None) is None
+    assert await Replica.read(small.state) is None
+    intake = await Replica.read(large.state)
+    assert intake is not None
+    more = large.append("!")
+    replica = Replica.build(large.doc.get_update(), tail([more], after=1), intake)
+    assert text_of(replica.state()) == str(large.text)
+    assert replica.clocks == {1: LARGE_SNAPSHOT + 1}
+
+
+def test_half_an_emoji_deleted_leaves_what_yjs_leaves() -> None:
+    delete_second_half = bytes.fromhex("00010101 02 01".replace(" ", ""))
+    replica = Replica()
+    apply(replica, typed("a😀b"))
+    merged, refused = apply(replica, [delete_second_half])
+    assert refused == []
+    assert merged == delete_second_half, "what was received is relayed"
+    assert str(replica.doc.get("content", type=Text)) == "a\ufffdb"
+    assert replica.clocks == check_state_vector(replica.state_vector()) == {1: 4}
+    in_one_go = build([*typed("a😀b"), delete_second_half])
+    assert in_one_go.state() == replica.state()
+
+
+def test_what_cannot_be_merged_is_handed_back_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    early = Writer(2)
+    early.append("missing")
+    updates = [*typed("good"), early.append("early")]
+
+    def fail(updates: Sequence[bytes]) -> bytes:
+        if len(updates) > 1:
+            raise ValueError("cannot be merged")
+        return updates[0]
+
+    monkeypatch.setattr(replica_module, "merge", fail)
+    replica = Replica()
+    assert apply(replica, updates) == (None, [])
+    assert text_of(replica.state()) == "good"
+
+
+def test_an_early_update_that_is_the_culprit_is_named_and_not_what_set_it_free(pycrdt_fails: Fails) -> None:
+    pycrdt_fails(PanicException("corrupt"))
+    writer = Writer(2)
+    first, bad = writer.append("first"), writer.append(POISON)
+    replica = build([*typed("good "), bad, first])
+    assert replica.rejected == [2]
+    assert sorted(text_of(replica.state())) == sorted("good first")
