@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from collabd.protocol.awareness import Entry
 
 REMEMBERED_CLOCKS: Final = 4096
-MAX_CLOCK: Final = 2**31
-"""Entries beyond it are dropped: nobody gets there, and the room needs clocks above those it receives."""
+MAX_CLOCK: Final = 2**32 - 2**20
+"""Entries beyond it are dropped: the room needs clocks above those it receives, and 32 bits hold no more."""
 
 
 class _Sent(NamedTuple):
