@@ -204,6 +204,8 @@ class DocumentRoom(YRoom):
         """
         if self._refusal is not None:
             raise self._refusal
+        if peer.number not in self._peers:
+            return  # it was let go, and its connection is about to end
         if peer.held is not None:
             peer.held_size += len(data)
             if peer.held_size > self._limits.backlog_bytes:
@@ -226,12 +228,19 @@ class DocumentRoom(YRoom):
                 else:
                     self._handle(peer, peer.session.receive(data))
         except CollabdError as error:
-            self._observer.refused(error.code)
-            peer.close(error)
+            self._dismiss(peer, error)
+        except Exception:
+            logger.exception("a peer of %s is closed: its message could not be handled", self.name)
+            self._dismiss(peer, CollabdError("the server failed; come back"))
         finally:
             peer.held = None
             if peer.number not in self._peers:
                 self._state.leave(peer.number)
+
+    def _dismiss(self, peer: Peer, error: CollabdError) -> None:
+        self._observer.refused(error.code)
+        self.leave(peer, error.close_code, error.close_reason)
+        peer.close(error)
 
     def _handle(self, peer: Peer, events: Sequence[Event]) -> None:
         for event in events:

@@ -17,7 +17,7 @@ from collabd.errors import (
     StoreUnavailable,
 )
 from collabd.protocol import messages
-from collabd.protocol.session import KEEP_ALIVE
+from collabd.protocol.session import KEEP_ALIVE, Session
 from collabd.rooms.room import LARGE_MESSAGE, RoomLimits
 
 from .kit import SAVED_AS, House, Member, Writer, calm, text_of, turns
@@ -301,6 +301,38 @@ async def test_who_has_left_is_told_nothing_more() -> None:
     assert ada.got.saved == []
     assert len(ben.got.updates) == 1, "what it said stays"
     assert house.notes.goodbyes == [(1000, "", 1)]
+
+
+async def test_what_comes_after_a_large_message_that_was_bad_is_not_taken() -> None:
+    house = House()
+    room = await house.room()
+    ada = Member(room, 1).join()
+    ada.say(messages.update_frame(bytes(LARGE_MESSAGE)))
+    await room.flushed()
+    assert isinstance(ada.got.closed_by, MalformedInput)
+    ada.send(Writer(1).append("too late"))
+    ada.show("{}", 1)
+    await room.flushed()
+    assert text_of(room.state()) == ""
+    ada.leave()
+    assert [code for code, _, _ in house.notes.goodbyes] == [4400]
+
+
+async def test_a_large_message_we_fail_to_check_ends_its_sender_in_a_way_that_can_be_retried(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(session: Session, data: bytes) -> None:
+        raise ZeroDivisionError("a bug")
+
+    room = await House().room()
+    ada = Member(room, 1).join()
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "receive", fail)
+        ada.say(bytes(LARGE_MESSAGE + 1))
+        await room.flushed()
+    assert ada.got.closed_by is not None
+    assert ada.got.closed_by.retry
+    assert "a bug" in caplog.text
 
 
 # Presence
