@@ -438,15 +438,19 @@ async def test_a_document_larger_than_the_queue_can_be_opened(serve: Serve) -> N
     doc: Doc[Any] = Doc()
     doc["content"] = Text("x" * 12_000_000)
     await site.service.registry.create("notes", doc.get_update())
-    connection = await site.connect()
-    connection.transport.pause_reading()
-    await connection.send(EMPTY)
-    asked = await synced(site)
-    await site.room().submit(Writer(2).append("!"))
-    await until(asked, messages.Update)
-    connection.transport.resume_reading()
-    assert len((await until(connection, messages.SyncStep2)).update) > 12_000_000
-    assert await until(connection, messages.Update) is not None
+    slow = await not_reading(site)
+    quick = await synced(site)
+    update = Writer(2).append("!")
+    await site.room().submit(update)
+    await until(quick, messages.Update)
+    read = bytearray()
+    async with asyncio.timeout(PATIENCE):
+        while not read.endswith(messages.update_frame(update)):
+            piece = await asyncio.get_running_loop().sock_recv(slow, 1_000_000)
+            assert piece, "it was closed"
+            read += piece
+    assert len(read) > 12_000_000
+    slow.close()
 
 
 # The end
