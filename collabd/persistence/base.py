@@ -1,14 +1,37 @@
-"""The contract every store keeps: a log of updates per document, and snapshots over it.
+"""The contract every store keeps: a log of updates per document, snapshots over it, and the history under it.
 
 A document comes into being with its first committed update. Each update has a sequence number, gapless per
 document and given in commit order, starting at 1. A snapshot is an encoded state that stands for every update
 up to its number, except the *early* ones it names: those could not be integrated yet (they build on something
 that has not arrived) and are read from the log again.
+
+Compaction moves what a snapshot stands for out of the way of opening, into history, or drops it if no history
+is kept. What is early stays in the log, whatever number it has, until a later compaction finds it integrated.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NamedTuple, Protocol
+
+
+class Author(NamedTuple):
+    """Who sent an update, as history tells it."""
+
+    connection: int
+    """A random number below 2**63 that stands for one connection, request or command."""
+
+    principal: str
+    """The stable id of who was signed in."""
+
+    name: str
+    """What people were shown as the name."""
+
+    address: str = ""
+    """Where the connection came from."""
+
+
+UNKNOWN: Final = Author(0, "", "")
+"""The author of what was logged before authors were, and of what was erased."""
 
 
 class DocumentInfo(NamedTuple):
@@ -20,6 +43,8 @@ class DocumentInfo(NamedTuple):
     updated_at: float
     head: int
     """Sequence number of the last committed update; also how many were ever committed."""
+    quarantine: str = ""
+    """Why the document is not opened any more until it is repaired; empty for a sound one."""
 
 
 class LoggedUpdate(NamedTuple):
@@ -36,6 +61,8 @@ class StoredDocument(NamedTuple):
     head: int
     snapshot: bytes | None
     snapshot_seq: int
+    """The number of the snapshot that the store has, also if ``snapshot`` is None because it was not to be
+    used. A compaction says by it what it replaces."""
     tail: list[LoggedUpdate]
     """Updates after the snapshot, and before them the early ones from under it. Rejected ones are left
     out."""
@@ -48,11 +75,72 @@ class Appended(NamedTuple):
     last_seq: int
 
 
+class Compaction(NamedTuple):
+    """A snapshot that is to take the place of the one before it and of the log up to it."""
+
+    replaces: int
+    """``snapshot_seq`` of the stored document it was made from."""
+    seq: int
+    """The last update it stands for."""
+    state: bytes
+    """The encoded state."""
+    early: Sequence[int] = ()
+    """Numbers up to ``seq`` that it does not stand for."""
+    keep_history: bool = True
+    """Whether what it stands for goes into history, or goes altogether, history so far included."""
+
+
+class HistoryEntry(NamedTuple):
+    """What one flush of a room brought, or after thinning many of them together.
+
+    It takes up the numbers ``seq - count + 1`` to ``seq``. Before thinning ``updates`` holds as many; a
+    thinned entry holds one that stands for all, and the document can be seen as of its last number only.
+    """
+
+    seq: int
+    count: int
+    at: float
+    """When it was committed (the last of it, once thinned), in seconds since the epoch."""
+    authors: tuple[tuple[Author, int], ...]
+    """Who sent the updates, in order, with how many each; after thinning each author once."""
+    updates: list[bytes]
+    """Yjs v1; empty if only the rest was asked for."""
+
+    @property
+    def first(self) -> int:
+        """The number of its first update."""
+        return self.seq - self.count + 1
+
+
+class Version(NamedTuple):
+    """A state of a document that somebody gave a name to."""
+
+    seq: int
+    name: str
+    at: float
+    """When it was named, in seconds since the epoch."""
+    author: Author
+
+
+class Problem(NamedTuple):
+    """Something about a stored document that is not as it should be."""
+
+    part: str
+    """``log``, ``history`` or ``snapshot``."""
+    seq: int
+    """The number of the last update of the part, or the first of those missing."""
+    what: str
+    """What is wrong, for people."""
+
+
 class Store(Protocol):
     """A place where updates are durable once :meth:`append` has answered.
 
     All methods are called on one event loop, after :meth:`start` and before :meth:`close`.
     """
+
+    was_interrupted: bool
+    """Whether a process that used the store before ended without closing it. Known after :meth:`start`."""
 
     async def start(self) -> None:
         """Open the store and bring its schema up to date.
@@ -71,38 +159,48 @@ class Store(Protocol):
             StoreUnavailable: it cannot at the moment.
         """
 
-    async def load(self, name: str) -> StoredDocument | None:
+    # What rooms need
+
+    async def load(self, name: str, *, whole: bool = False) -> StoredDocument | None:
         """Read a document back; None if nothing was ever committed under ``name``.
+
+        With ``whole`` the snapshot is passed over and the tail is all of history and the log; so it is also
+        if the snapshot does not match its checksum and nothing of the history is missing.
 
         Raises:
             DocumentDeleted: the name holds a tombstone.
-            DocumentDamaged: a row does not match its checksum.
+            DocumentDamaged: a row does not match its checksum, numbers are missing (with ``whole``: also
+                because no history is kept), or the document is in quarantine.
         """
 
     def append(
-        self, name: str, document_id: int | None, updates: Sequence[bytes], *, revive: bool = False
+        self,
+        name: str,
+        document_id: int | None,
+        updates: Sequence[bytes],
+        authors: Sequence[Author] = (),
+        *,
+        revive: bool = False,
+        first: bool = False,
     ) -> asyncio.Future[Appended]:
         """Hand over a batch of at least one update (Yjs v1) to be committed in this order, all or nothing.
 
-        ``document_id`` is None for a document not seen in the store so far: the commit creates it. The future
-        is done once the batch survives a power cut. It stays pending while the store cannot commit, and is
-        retried until it can. A caller may hand over the next batch before the last is committed.
+        ``authors`` says who sent each; empty if nobody knows. ``document_id`` is None for a document not seen
+        in the store so far: the commit creates it. The future is done once the batch survives a power cut. It
+        stays pending while the store cannot commit, and is retried until it can, never so that it is
+        committed twice. A caller may hand over the next batch before the last is committed.
 
-        Set ``revive`` to create a new document under a deleted name.
+        Set ``revive`` to create a new document under a deleted name, ``first`` to commit only if nothing was
+        committed to the document before.
 
         Raises (in the future):
             DocumentDeleted: the document, or the name, was deleted.
+            DocumentExists: ``first`` was set, and something was committed before.
             StoreUnavailable: the store was closed before it could commit.
         """
 
     async def reject(self, document_id: int, seqs: Sequence[int]) -> None:
         """Mark committed updates as not applicable: they keep their numbers, loading skips them."""
-
-    async def save_snapshot(self, document_id: int, seq: int, state: bytes, early: Sequence[int]) -> None:
-        """Keep ``state`` as standing for all updates up to ``seq`` but those numbered in ``early``.
-
-        An older snapshot than the one stored is ignored.
-        """
 
     async def find(self, name: str) -> DocumentInfo | None:
         """Look one document up without loading it; None if it does not exist.
@@ -121,4 +219,73 @@ class Store(Protocol):
         Raises:
             NoSuchDocument: there is no such document.
             DocumentDeleted: it was deleted before.
+        """
+
+    # Compaction and history
+
+    async def compact(self, document_id: int, compaction: Compaction) -> bool:
+        """Put a snapshot in the place of the one before and of the log up to it, in one transaction.
+
+        False, and nothing is changed, if the store's snapshot is not the one it replaces any more: another
+        compaction was faster.
+
+        Raises:
+            DocumentDeleted: the document was deleted.
+            DocumentDamaged: a row that would go into history does not match its checksum.
+            StoreUnavailable: the store cannot commit at the moment.
+        """
+
+    def history(
+        self, document_id: int, *, after: int = 0, upto: int | None = None, updates: bool = True
+    ) -> AsyncIterator[list[HistoryEntry]]:
+        """Read history and log in order, some entries at a time: those that hold numbers above ``after`` and
+        up to ``upto`` (whole entries: the first and last may reach beyond). Rejected updates are left out of
+        their entry's ``updates`` (so that these are fewer than its ``count``).
+
+        ``updates`` False leaves out their bytes, which is much faster.
+
+        Raises:
+            DocumentDamaged: a row does not match its checksum.
+        """
+
+    async def replace_history(
+        self, document_id: int, upto: int, expected: int, entries: Sequence[HistoryEntry]
+    ) -> bool:
+        """Put ``entries`` in the place of all history entries that end at or below ``upto``, if these are
+        ``expected`` in number and all in history (not in the log); else False, and nothing is changed."""
+
+    async def versions(self, document_id: int) -> list[Version]:
+        """The document's named versions, oldest first."""
+
+    async def name_version(self, document_id: int, version: Version) -> None:
+        """Give the state after an update a name, in the place of the one it had; ``at`` is now if it is 0."""
+
+    async def remove_version(self, document_id: int, seq: int) -> None:
+        """Take the name away again; do nothing if there is none."""
+
+    async def erase_authors(self, *, principal: str | None = None, before: float | None = None) -> int:
+        """Erase who authors were (principal, name, address): those of one principal, those whose connection
+        was last heard of before a time (seconds since the epoch), or those for whom both hold. At least one
+        must be given. Which updates came from the same connection stays known.
+
+        Returns:
+            how many connections were erased.
+        """
+
+    # Damage
+
+    async def quarantine(self, document_id: int, reason: str) -> None:
+        """Let the document not be loaded any more, for ``reason``; an empty reason lets it be loaded."""
+
+    async def examine(self, document_id: int) -> list[Problem]:
+        """Read everything stored of a document and say what is wrong with it, whether it is in quarantine or
+        not."""
+
+    async def set_aside(self, document_id: int) -> list[Problem]:
+        """Move rows that cannot be read out of the way (they are kept, for somebody to look at), and fill the
+        numbers they took up with nothing, so that the rest can be loaded again. A snapshot set aside is only
+        gone if history is whole without it, or if ``examine`` found nothing else to go by.
+
+        Returns:
+            what was set aside, as :meth:`examine` told it.
         """
