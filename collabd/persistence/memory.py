@@ -2,12 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
-from collabd.errors import DocumentDeleted, NoSuchDocument, StoreUnavailable
+from collabd.errors import (
+    DocumentDamaged,
+    DocumentDeleted,
+    DocumentExists,
+    NoSuchDocument,
+    StoreUnavailable,
+)
 
-from .base import Appended, DocumentInfo, LoggedUpdate, StoredDocument
+from .base import (
+    UNKNOWN,
+    Appended,
+    Author,
+    Compaction,
+    DocumentInfo,
+    HistoryEntry,
+    LoggedUpdate,
+    Problem,
+    StoredDocument,
+    Version,
+)
 
 
 @dataclass(slots=True)
@@ -16,24 +34,42 @@ class _Document:
     name: str
     created_at: float
     updated_at: float
-    log: list[bytes] = field(default_factory=list)
+    head: int = 0
+    log: list[HistoryEntry] = field(default_factory=list)
+    history: list[HistoryEntry] = field(default_factory=list)
     rejected: set[int] = field(default_factory=set)
     snapshot: bytes | None = None
     snapshot_seq: int = 0
     early: frozenset[int] = frozenset()
+    versions: dict[int, Version] = field(default_factory=dict)
+    quarantine: str = ""
     deleted: bool = False
 
     @property
     def info(self) -> DocumentInfo:
-        return DocumentInfo(self.id, self.name, self.created_at, self.updated_at, len(self.log))
+        return DocumentInfo(self.id, self.name, self.created_at, self.updated_at, self.head, self.quarantine)
+
+    @property
+    def entries(self) -> list[HistoryEntry]:
+        return sorted(self.history + self.log, key=lambda entry: entry.seq)
+
+    def updates(self, entry: HistoryEntry) -> list[LoggedUpdate]:
+        first = entry.first if len(entry.updates) == entry.count else entry.seq
+        return [
+            LoggedUpdate(seq, update)
+            for seq, update in enumerate(entry.updates, first)
+            if seq not in self.rejected
+        ]
 
 
 class MemoryStore:
     """Keeps the contract of :class:`~collabd.persistence.base.Store`, except that nothing is durable."""
 
     def __init__(self) -> None:
+        self.was_interrupted = False
         self._by_id: dict[int, _Document] = {}
         self._by_name: dict[str, _Document] = {}
+        self._authors: dict[int, tuple[Author, float]] = {}
         self._closed = False
 
     async def start(self) -> None:
@@ -46,19 +82,35 @@ class MemoryStore:
         if self._closed:
             raise StoreUnavailable("the store is closed")
 
-    async def load(self, name: str) -> StoredDocument | None:
+    async def load(self, name: str, *, whole: bool = False) -> StoredDocument | None:
         document = self._find(name)
         if document is None:
             return None
+        if document.quarantine:
+            raise DocumentDamaged(f"{name} is in quarantine: {document.quarantine}")
+        if whole:
+            entries = document.entries
+            if sum(entry.count for entry in entries) < document.head:
+                raise DocumentDamaged(f"not all of the history of {name} is kept")
+            tail = [logged for entry in entries for logged in document.updates(entry)]
+            return StoredDocument(document.id, document.head, None, document.snapshot_seq, tail)
         tail = [
-            LoggedUpdate(seq, update)
-            for seq, update in enumerate(document.log, 1)
-            if (seq > document.snapshot_seq or seq in document.early) and seq not in document.rejected
+            logged
+            for entry in document.log
+            for logged in document.updates(entry)
+            if logged.seq > document.snapshot_seq or logged.seq in document.early
         ]
-        return StoredDocument(document.id, len(document.log), document.snapshot, document.snapshot_seq, tail)
+        return StoredDocument(document.id, document.head, document.snapshot, document.snapshot_seq, tail)
 
     def append(
-        self, name: str, document_id: int | None, updates: Sequence[bytes], *, revive: bool = False
+        self,
+        name: str,
+        document_id: int | None,
+        updates: Sequence[bytes],
+        authors: Sequence[Author] = (),
+        *,
+        revive: bool = False,
+        first: bool = False,
     ) -> asyncio.Future[Appended]:
         if not updates:
             raise ValueError("a batch holds at least one update")
@@ -72,22 +124,24 @@ class MemoryStore:
         if not is_there and not may_begin:
             future.set_exception(DocumentDeleted(f"{name} was deleted"))
             return future
+        if first and is_there and document is not None and document.head:
+            future.set_exception(DocumentExists(f"{name} already has content"))
+            return future
         now = time.time()
         if document is None or document.deleted:
             document = _Document(len(self._by_id) + 1, name, now, now)
             self._by_id[document.id] = self._by_name[name] = document
-        document.log.extend(updates)
+        document.head += len(updates)
+        runs = tuple((author, len(list(run))) for author, run in groupby(authors))
+        for author, _ in runs:
+            self._authors[author.connection] = author, now
+        document.log.append(HistoryEntry(document.head, len(updates), now, runs, list(updates)))
         document.updated_at = now
-        future.set_result(Appended(document.id, len(document.log)))
+        future.set_result(Appended(document.id, document.head))
         return future
 
     async def reject(self, document_id: int, seqs: Sequence[int]) -> None:
         self._by_id[document_id].rejected.update(seqs)
-
-    async def save_snapshot(self, document_id: int, seq: int, state: bytes, early: Sequence[int]) -> None:
-        document = self._by_id[document_id]
-        if seq >= document.snapshot_seq:
-            document.snapshot, document.snapshot_seq, document.early = state, seq, frozenset(early)
 
     async def find(self, name: str) -> DocumentInfo | None:
         document = self._find(name)
@@ -106,6 +160,85 @@ class MemoryStore:
         if document is None:
             raise NoSuchDocument(f"there is no document {name}")
         document.deleted = True
+
+    async def compact(self, document_id: int, compaction: Compaction) -> bool:
+        document = self._by_id.get(document_id)
+        if document is None or document.deleted:
+            raise DocumentDeleted("the document was deleted")
+        if document.snapshot_seq != compaction.replaces:
+            return False
+        early = set(compaction.early)
+        going = [
+            entry
+            for entry in document.log
+            if entry.seq <= compaction.seq and not early.intersection(range(entry.first, entry.seq + 1))
+        ]
+        document.log = [entry for entry in document.log if entry not in going]
+        document.history = [*document.history, *going] if compaction.keep_history else []
+        if not compaction.keep_history:
+            document.versions.clear()
+        document.snapshot, document.snapshot_seq = compaction.state, compaction.seq
+        document.early = frozenset(early)
+        return True
+
+    async def history(
+        self, document_id: int, *, after: int = 0, upto: int | None = None, updates: bool = True
+    ) -> AsyncIterator[list[HistoryEntry]]:
+        document = self._by_id[document_id]
+        entries = []
+        for entry in document.entries:
+            if entry.seq > after and (upto is None or entry.first <= upto):
+                runs = tuple((self._known(author), count) for author, count in entry.authors)
+                held = [logged.update for logged in document.updates(entry)] if updates else []
+                entries.append(entry._replace(authors=runs, updates=held))
+        if entries:
+            yield entries
+
+    async def replace_history(
+        self, document_id: int, upto: int, expected: int, entries: Sequence[HistoryEntry]
+    ) -> bool:
+        document = self._by_id[document_id]
+        going = [entry for entry in document.history if entry.seq <= upto]
+        if len(going) != expected or any(entry.seq <= upto for entry in document.log):
+            return False
+        document.history = [*entries, *(entry for entry in document.history if entry.seq > upto)]
+        document.rejected = {seq for seq in document.rejected if seq > upto}
+        return True
+
+    async def versions(self, document_id: int) -> list[Version]:
+        versions = sorted(self._by_id[document_id].versions.values())
+        return [version._replace(author=self._known(version.author)) for version in versions]
+
+    async def name_version(self, document_id: int, version: Version) -> None:
+        now = time.time()
+        self._authors[version.author.connection] = version.author, now
+        self._by_id[document_id].versions[version.seq] = version._replace(at=version.at or now)
+
+    async def remove_version(self, document_id: int, seq: int) -> None:
+        self._by_id[document_id].versions.pop(seq, None)
+
+    async def erase_authors(self, *, principal: str | None = None, before: float | None = None) -> int:
+        if principal is None and before is None:
+            raise ValueError("say whom to erase")
+        erased = 0
+        for connection, (author, last_at) in self._authors.items():
+            is_meant = principal in (None, author.principal) and (before is None or last_at < before)
+            if is_meant and author != Author(connection, "", ""):
+                self._authors[connection] = Author(connection, "", ""), last_at
+                erased += 1
+        return erased
+
+    async def quarantine(self, document_id: int, reason: str) -> None:
+        self._by_id[document_id].quarantine = reason
+
+    async def examine(self, document_id: int) -> list[Problem]:
+        return []
+
+    async def set_aside(self, document_id: int) -> list[Problem]:
+        return []
+
+    def _known(self, author: Author) -> Author:
+        return self._authors.get(author.connection, (UNKNOWN, 0.0))[0]
 
     def _find(self, name: str) -> _Document | None:
         document = self._by_name.get(name)

@@ -7,27 +7,35 @@ and ``synchronous=FULL``: a commit that has answered survives a power cut.
 import asyncio
 import contextlib
 import fcntl
-import json
 import logging
 import queue
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from collabd.errors import (
-    DocumentDamaged,
     DocumentDeleted,
+    DocumentExists,
     NoSuchDocument,
     StoreError,
     StoreUnavailable,
 )
 
-from . import rows, sqlite_schema
-from .base import Appended, DocumentInfo, LoggedUpdate, StoredDocument
+from . import rows, sqlite_history, sqlite_log, sqlite_repair, sqlite_schema
+from .base import (
+    Appended,
+    Author,
+    Compaction,
+    DocumentInfo,
+    HistoryEntry,
+    Problem,
+    StoredDocument,
+    Version,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +53,9 @@ class _Append(NamedTuple):
     document_id: int | None
     updates: int
     payload: bytes
+    authors: Sequence[Author]
     revive: bool
+    first: bool
 
 
 class _Call(NamedTuple):
@@ -73,18 +83,20 @@ class SQLiteStore:
         self._jobs: queue.SimpleQueue[_Append | _Call | _Stop] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._heads: dict[int, int] = {}
+        self._authors = sqlite_history.Authors()
         self._failure: str | None = None
+        self.was_interrupted = False
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._heads.clear()
+        self._forget()
         self._failure = None
         self._lock = _own(self._path)
-        opened: asyncio.Future[None] = self._loop.create_future()
+        opened: asyncio.Future[bool] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, args=(opened,), name="collabd-log", daemon=True)
         self._thread.start()
         try:
-            await opened
+            self.was_interrupted = await opened
         except BaseException:
             self._thread = None
             self._lock.close()
@@ -107,11 +119,18 @@ class SQLiteStore:
             raise StoreUnavailable(self._failure)
         await self._call(_probe)
 
-    async def load(self, name: str) -> StoredDocument | None:
-        return await self._call(lambda connection: _load(connection, name))
+    async def load(self, name: str, *, whole: bool = False) -> StoredDocument | None:
+        return await self._call(lambda connection: sqlite_log.load(connection, name, whole))
 
     def append(
-        self, name: str, document_id: int | None, updates: Sequence[bytes], *, revive: bool = False
+        self,
+        name: str,
+        document_id: int | None,
+        updates: Sequence[bytes],
+        authors: Sequence[Author] = (),
+        *,
+        revive: bool = False,
+        first: bool = False,
     ) -> asyncio.Future[Appended]:
         if not updates:
             raise ValueError("a batch holds at least one update")
@@ -119,29 +138,86 @@ class SQLiteStore:
         if self._thread is None:
             future.set_exception(StoreUnavailable("the store is closed"))
         else:
-            self._jobs.put(_Append(future, name, document_id, len(updates), rows.pack(updates), revive))
+            payload = rows.pack(updates)
+            self._jobs.put(_Append(future, name, document_id, len(updates), payload, authors, revive, first))
         return future
 
     async def reject(self, document_id: int, seqs: Sequence[int]) -> None:
         pairs = [(document_id, seq) for seq in seqs]
         await self._call(lambda connection: _reject(connection, pairs))
 
-    async def save_snapshot(self, document_id: int, seq: int, state: bytes, early: Sequence[int]) -> None:
-        row = (document_id, seq, time.time(), json.dumps(list(early)), state, rows.checksum(state))
-        await self._call(lambda connection: connection.execute(SAVE_SNAPSHOT, row))
-
     async def find(self, name: str) -> DocumentInfo | None:
-        return await self._call(lambda connection: _find(connection, name))
+        return await self._call(lambda connection: sqlite_log.find(connection, name))
 
     async def documents(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[DocumentInfo]:
-        start = max(prefix, after)
-        parameters = {"prefix": prefix, "start": start, "after": after, "limit": limit}
-        return await self._call(
-            lambda connection: [DocumentInfo(*row) for row in connection.execute(LIST_DOCUMENTS, parameters)]
-        )
+        return await self._call(lambda connection: sqlite_log.documents(connection, prefix, after, limit))
 
     async def delete(self, name: str) -> None:
         await self._call(lambda connection: self._delete(connection, name))
+
+    async def compact(self, document_id: int, compaction: Compaction) -> bool:
+        going = await self._call(
+            lambda connection: sqlite_history.rows_to_compact(connection, document_id, compaction)
+        )
+        # Packed in a thread of its own, so that commits need not wait for it.
+        packed = await asyncio.to_thread(list, rows.segments(going)) if compaction.keep_history else []
+        seqs, at = [row.seq for row in going], going[-1].at if going else None
+        return await self._call(
+            lambda connection: sqlite_history.compact(connection, document_id, compaction, seqs, packed, at)
+        )
+
+    async def history(
+        self, document_id: int, *, after: int = 0, upto: int | None = None, updates: bool = True
+    ) -> AsyncIterator[list[HistoryEntry]]:
+        place: sqlite_log.Place | None = await self._call(
+            lambda connection: sqlite_log.begin_history(connection, document_id, after)
+        )
+        while place is not None:
+            entries, place = await self._call(
+                lambda connection, at=place: sqlite_log.read_history(
+                    connection, document_id, at, upto, updates
+                )
+            )
+            if entries:
+                yield entries
+
+    async def replace_history(
+        self, document_id: int, upto: int, expected: int, entries: Sequence[HistoryEntry]
+    ) -> bool:
+        return await self._call(
+            lambda connection: sqlite_history.replace_history(
+                connection, document_id, upto, expected, entries
+            )
+        )
+
+    async def versions(self, document_id: int) -> list[Version]:
+        return await self._call(lambda connection: sqlite_history.versions(connection, document_id))
+
+    async def name_version(self, document_id: int, version: Version) -> None:
+        await self._call(
+            lambda connection: sqlite_history.name_version(connection, self._authors, document_id, version)
+        )
+
+    async def remove_version(self, document_id: int, seq: int) -> None:
+        statement = "DELETE FROM versions WHERE document = ? AND seq = ?"
+        await self._call(lambda connection: connection.execute(statement, (document_id, seq)))
+
+    async def erase_authors(self, *, principal: str | None = None, before: float | None = None) -> int:
+        if principal is None and before is None:
+            raise ValueError("say whom to erase")
+        return await self._call(
+            lambda connection: sqlite_history.erase_authors(connection, self._authors, principal, before)
+        )
+
+    async def quarantine(self, document_id: int, reason: str) -> None:
+        statement = "UPDATE documents SET quarantine = ? WHERE id = ?"
+        await self._call(lambda connection: connection.execute(statement, (reason, document_id)))
+
+    async def examine(self, document_id: int) -> list[Problem]:
+        return await self._call(lambda connection: sqlite_repair.examine(connection, document_id))
+
+    async def set_aside(self, document_id: int) -> list[Problem]:
+        return await self._call(lambda connection: sqlite_repair.set_aside(connection, document_id))
 
     async def _call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         if self._thread is None:
@@ -152,14 +228,16 @@ class SQLiteStore:
 
     # What follows runs in the writer thread.
 
-    def _run(self, opened: "asyncio.Future[None]") -> None:
+    def _run(self, opened: "asyncio.Future[bool]") -> None:
         try:
-            connection = _connect(self._path)
+            connection, was_interrupted = _connect(self._path)
         except Exception as error:
             self._answer([(opened, error)])
             return
-        self._answer([(opened, None)])
+        self._answer([(opened, was_interrupted)])
         stop = self._serve(connection)
+        with contextlib.suppress(sqlite3.Error):  # then the next start takes it for interrupted
+            connection.execute(SAY_RUNNING, (0,))
         connection.close()
         self._answer([(stop.future, None)])
 
@@ -202,7 +280,7 @@ class SQLiteStore:
             try:
                 outcomes = self._write(connection, group)
             except sqlite3.Error as error:
-                self._heads.clear()
+                self._forget()
                 _roll_back(connection)
                 if self._failure is None:
                     logger.error("the log cannot commit, trying again: %s", error)
@@ -229,11 +307,11 @@ class SQLiteStore:
                 outcomes.append(error)
                 continue
             seq = self._heads[document_id] = self._heads[document_id] + append.updates
-            added.append(
-                (document_id, seq, append.updates, now, append.payload, rows.checksum(append.payload))
-            )
+            authors = self._authors.pack(connection, append.authors, now)
+            checksum = rows.checksum(append.payload, authors)
+            added.append((document_id, seq, append.updates, now, append.payload, checksum, authors))
             outcomes.append(Appended(document_id, seq))
-        connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", added)
+        connection.executemany(ADD_ROW, added)
         connection.execute("COMMIT")
         return outcomes
 
@@ -241,7 +319,7 @@ class SQLiteStore:
         """The document this batch belongs to, created if need be; its head is in ``_heads`` afterwards."""
         document_id = append.document_id
         if document_id is None:
-            row = connection.execute(NEWEST_UNDER_NAME, (append.name,)).fetchone()
+            row = connection.execute(sqlite_log.NEWEST_UNDER_NAME, (append.name,)).fetchone()
             if row is None or (row[1] is not None and append.revive):
                 cursor = connection.execute(
                     "INSERT INTO documents (name, created_at) VALUES (?, ?)", (append.name, now)
@@ -252,18 +330,25 @@ class SQLiteStore:
                 return document_id
             document_id = int(row[0])
         if document_id not in self._heads:
-            row = connection.execute(HEAD_OF_DOCUMENT, (document_id,)).fetchone()
+            row = connection.execute(sqlite_log.HEAD_OF_DOCUMENT, (document_id,)).fetchone()
             if row is None or row[1] is not None:
                 raise DocumentDeleted(f"{append.name} was deleted")
             self._heads[document_id] = row[0]
+        if append.first and self._heads[document_id]:
+            raise DocumentExists(f"{append.name} already has content")
         return document_id
 
     def _delete(self, connection: sqlite3.Connection, name: str) -> None:
-        info = _find(connection, name)
-        if info is None:
+        document_id = sqlite_log.live_id(connection, name)
+        if document_id is None:
             raise NoSuchDocument(f"there is no document {name}")
-        connection.execute("UPDATE documents SET deleted_at = ? WHERE id = ?", (time.time(), info.id))
-        self._heads.pop(info.id, None)
+        connection.execute("UPDATE documents SET deleted_at = ? WHERE id = ?", (time.time(), document_id))
+        self._heads.pop(document_id, None)
+
+    def _forget(self) -> None:
+        """Look up again what was remembered of the file."""
+        self._heads.clear()
+        self._authors.forget()
 
     def _answer(self, answers: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
         try:
@@ -272,37 +357,9 @@ class SQLiteStore:
             pass
 
 
-NEWEST_UNDER_NAME = "SELECT id, deleted_at FROM documents WHERE name = ? ORDER BY id DESC LIMIT 1"
-HEAD_OF_DOCUMENT = """
-    SELECT coalesce((SELECT max(seq) FROM log WHERE document = documents.id), 0), deleted_at
-    FROM documents WHERE id = ?"""
-FIND_DOCUMENT = """
-    SELECT d.id, d.name, d.created_at, coalesce(l.at, d.created_at), coalesce(l.seq, 0)
-    FROM documents d
-    LEFT JOIN log l ON l.document = d.id AND l.seq = (SELECT max(seq) FROM log WHERE document = d.id)"""
-LIST_DOCUMENTS = (
-    FIND_DOCUMENT
-    + """
-    WHERE d.deleted_at IS NULL AND d.name >= :start AND d.name > :after
-      AND substr(d.name, 1, length(:prefix)) = :prefix
-    ORDER BY d.name LIMIT :limit"""
-)
-LOAD_TAIL = """
-    SELECT seq, count, payload, checksum FROM log
-    WHERE document = :document AND (
-        seq > :snapshot_seq
-        OR seq IN (
-            SELECT (SELECT min(seq) FROM log WHERE document = :document AND seq >= early.value)
-            FROM json_each(:early) AS early
-        )
-    )
-    ORDER BY seq"""
-SAVE_SNAPSHOT = """
-    INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (document) DO UPDATE SET
-        seq = excluded.seq, at = excluded.at, early = excluded.early,
-        state = excluded.state, checksum = excluded.checksum
-    WHERE excluded.seq >= snapshots.seq"""
+ADD_ROW: Final = """
+    INSERT INTO log (document, seq, count, at, payload, checksum, authors) VALUES (?, ?, ?, ?, ?, ?, ?)"""
+SAY_RUNNING: Final = "INSERT OR REPLACE INTO about VALUES ('running', ?)"
 
 
 def _own(path: Path) -> Any:
@@ -319,7 +376,8 @@ def _own(path: Path) -> Any:
     return lock
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open the file; and whether a process before ended without closing it."""
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT)
     except sqlite3.Error as error:
@@ -328,13 +386,16 @@ def _connect(path: Path) -> sqlite3.Connection:
         sqlite_schema.prepare(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = FAST")
+        running = connection.execute("SELECT value FROM about WHERE key = 'running'").fetchone()
+        connection.execute(SAY_RUNNING, (1,))
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path} cannot be opened: {error}") from error
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, running is not None and running[0] != 0
 
 
 def _settle(answers: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
@@ -385,47 +446,3 @@ def _reject(connection: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) ->
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany("INSERT OR IGNORE INTO rejected VALUES (?, ?)", pairs)
     connection.execute("COMMIT")
-
-
-def _live_id(connection: sqlite3.Connection, name: str) -> int | None:
-    row = connection.execute(NEWEST_UNDER_NAME, (name,)).fetchone()
-    if row is None:
-        return None
-    if row[1] is not None:
-        raise DocumentDeleted(f"{name} was deleted")
-    return int(row[0])
-
-
-def _find(connection: sqlite3.Connection, name: str) -> DocumentInfo | None:
-    document_id = _live_id(connection, name)
-    if document_id is None:
-        return None
-    return DocumentInfo(*connection.execute(f"{FIND_DOCUMENT} WHERE d.id = ?", (document_id,)).fetchone())
-
-
-def _load(connection: sqlite3.Connection, name: str) -> StoredDocument | None:
-    info = _find(connection, name)
-    if info is None:
-        return None
-    state, snapshot_seq, early = None, 0, "[]"
-    snapshot = connection.execute(
-        "SELECT seq, early, state, checksum FROM snapshots WHERE document = ?", (info.id,)
-    ).fetchone()
-    if snapshot is not None:
-        snapshot_seq, early, state, expected = snapshot
-        rows.verify(state, expected, f"the snapshot of {name} at {snapshot_seq}")
-    rejected = {
-        seq for (seq,) in connection.execute("SELECT seq FROM rejected WHERE document = ?", (info.id,))
-    }
-    wanted_early = set(json.loads(early))
-    parameters = {"document": info.id, "snapshot_seq": snapshot_seq, "early": early}
-    tail = []
-    for last, count, payload, expected in connection.execute(LOAD_TAIL, parameters):
-        what = f"the log of {name} at {last}"
-        updates = rows.unpack(rows.verify(payload, expected, what))
-        if len(updates) != count:
-            raise DocumentDamaged(f"{what} holds {len(updates)} updates, not {count}")
-        for seq, update in enumerate(updates, last - count + 1):
-            if seq not in rejected and (seq > snapshot_seq or seq in wanted_early):
-                tail.append(LoggedUpdate(seq, update))
-    return StoredDocument(info.id, info.head, state, snapshot_seq, tail)

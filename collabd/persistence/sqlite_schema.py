@@ -12,7 +12,7 @@ from sqlite_utils import Database, Migrations
 
 from collabd.errors import StoreError
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The schema this program writes."""
 
 migrations = Migrations("collabd")
@@ -46,7 +46,8 @@ def first_log(db: Database) -> None:
             seq INTEGER NOT NULL,
             PRIMARY KEY (document, seq)
         ) WITHOUT ROWID""")
-    # `early` lists, as JSON, the updates up to `seq` that the state does not contain.
+    # `early` lists, as JSON, the updates up to `seq` that the state does not contain. `at` is when the last
+    # of those it contains was committed.
     db.execute("""
         CREATE TABLE snapshots (
             document INTEGER PRIMARY KEY REFERENCES documents (id),
@@ -58,6 +59,59 @@ def first_log(db: Database) -> None:
         )""")
     db.execute("CREATE TABLE about (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID")
     db.execute("INSERT INTO about VALUES ('oldest_program', 1)")
+
+
+@migrations()
+def history(db: Database) -> None:
+    # `generation` counts what changed about rows that were there before: whoever reads on notices by it.
+    db.execute("ALTER TABLE documents ADD COLUMN generation INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE documents ADD COLUMN quarantine TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE log ADD COLUMN authors BLOB NOT NULL DEFAULT x''")
+    # `connection` is random; who it was can be erased without touching what was written.
+    db.execute("""
+        CREATE TABLE authors (
+            id INTEGER PRIMARY KEY,
+            connection INTEGER NOT NULL UNIQUE,
+            principal TEXT NOT NULL,
+            name TEXT NOT NULL,
+            address TEXT NOT NULL,
+            last_at REAL NOT NULL
+        )""")
+    db.execute("CREATE INDEX author_principals ON authors (principal)")
+    # Rows that compaction took from the log, packed; the last of them has number `seq`.
+    db.execute("""
+        CREATE TABLE segments (
+            document INTEGER NOT NULL REFERENCES documents (id),
+            seq INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            rows INTEGER NOT NULL,
+            meta BLOB NOT NULL,
+            payload BLOB NOT NULL,
+            checksum INTEGER NOT NULL,
+            PRIMARY KEY (document, seq)
+        )""")
+    db.execute("""
+        CREATE TABLE versions (
+            document INTEGER NOT NULL REFERENCES documents (id),
+            seq INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            at REAL NOT NULL,
+            author INTEGER NOT NULL,
+            PRIMARY KEY (document, seq)
+        ) WITHOUT ROWID""")
+    # What could not be read and was set aside, for somebody to look at: `stored` is the row as JSON, its
+    # blobs in base64.
+    db.execute("""
+        CREATE TABLE damaged (
+            id INTEGER PRIMARY KEY,
+            document INTEGER NOT NULL REFERENCES documents (id),
+            part TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            set_aside_at REAL NOT NULL,
+            stored TEXT NOT NULL
+        )""")
+    # Programs of schema 1 would take what is in segments for lost.
+    db.execute("UPDATE about SET value = 2 WHERE key = 'oldest_program'")
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -80,6 +134,9 @@ def prepare(connection: sqlite3.Connection) -> None:
                 raise StoreError(
                     f"the file needs a program that knows schema {row[0]}; this one knows schema {SCHEMA}"
                 )
+        else:
+            # Lets compaction give space back; it can be chosen for an empty file only.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         migrations.apply(db)
     except sqlite3.Error as error:
         raise StoreError(f"the file cannot be used: {error}") from error

@@ -1,9 +1,9 @@
 """The stores that keep one contract, for tests that hold for each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from collabd.persistence.base import Store
+from collabd.persistence.base import Compaction, Store
 from collabd.persistence.memory import MemoryStore
 from collabd.persistence.sqlite import SQLiteStore
 
@@ -13,3 +13,13 @@ STORES: dict[str, StoreFactory] = {
     "memory": lambda directory: MemoryStore(),
     "sqlite": lambda directory: SQLiteStore(directory / "documents.db"),
 }
+
+
+async def compact(
+    store: Store, name: str, seq: int, state: bytes, early: Sequence[int] = (), *, keep_history: bool = True
+) -> None:
+    """Put a snapshot in the place of the one the store has."""
+    stored = await store.load(name)
+    assert stored is not None
+    compaction = Compaction(stored.snapshot_seq, seq, state, early, keep_history)
+    assert await store.compact(stored.id, compaction)

@@ -11,10 +11,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from collabd.errors import DocumentDamaged, DocumentDeleted, StoreError, StoreUnavailable
 from collabd.persistence import rows, sqlite, sqlite_schema
 from collabd.persistence.sqlite import SQLiteStore
+
+from .stores import compact
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -140,6 +143,7 @@ import asyncio, sys
 from pathlib import Path
 from collabd.persistence.sqlite import SQLiteStore
 
+
 document = None
 
 async def main():
@@ -206,34 +210,136 @@ async def test_a_group_is_bounded(store: SQLiteStore, monkeypatch: pytest.Monkey
 
 # Damage
 
+NOT_UPDATES = rows.checksum(bytes([5]))
+
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "part", "seq"),
     [
-        "UPDATE log SET payload = x'0162' WHERE document = 1 AND seq = 2",
-        "UPDATE log SET checksum = checksum + 1 WHERE document = 1 AND seq = 2",
-        "UPDATE log SET count = 1 WHERE document = 1 AND seq = 2",
-        f"UPDATE log SET payload = x'05', checksum = {rows.checksum(bytes([5]))} WHERE document = 1",
-        "UPDATE snapshots SET state = x'00'",
+        ("UPDATE log SET payload = x'0162' WHERE document = 1 AND seq = 3", "log", 3),
+        ("UPDATE log SET checksum = checksum + 1 WHERE document = 1 AND seq = 3", "log", 3),
+        ("UPDATE log SET authors = x'0101' WHERE document = 1 AND seq = 3", "log", 3),
+        ("UPDATE log SET count = 2 WHERE document = 1 AND seq = 3", "log", 3),
+        (f"UPDATE log SET payload = x'05', checksum = {NOT_UPDATES} WHERE document = 1", "log", 3),
+        ("DELETE FROM log WHERE document = 1 AND seq = 3", "log", 3),
+        ("UPDATE snapshots SET state = x'00'", "snapshot", 2),
     ],
-    ids=["payload", "checksum", "count", "not updates", "snapshot"],
+    ids=["payload", "checksum", "authors", "count", "not updates", "a row gone", "snapshot"],
 )
-async def test_a_damaged_document_is_told_and_the_others_serve_on(
-    store: SQLiteStore, path: Path, damage: str
+async def test_a_damaged_document_is_told_and_set_aside_and_the_others_serve_on(
+    store: SQLiteStore, path: Path, damage: str, part: str, seq: int
 ) -> None:
     for name in ("damaged", "sound"):
         document_id, _ = await store.append(name, None, [b"1", b"2"])
         await store.append(name, document_id, [b"3"])
+        await store.append(name, document_id, [b"4"])
         if name == "damaged":
-            await store.save_snapshot(document_id, 1, b"state", [])
+            await compact(store, name, 2, b"state", keep_history=False)
     change(path, damage)
     with pytest.raises(DocumentDamaged):
         await store.load("damaged")
     sound = await store.load("sound")
     assert sound is not None
-    assert len(sound.tail) == 3
-    await store.append("sound", sound.id, [b"4"])
+    assert len(sound.tail) == 4
+    await store.append("sound", sound.id, [b"5"])
     assert [info.name for info in await store.documents()] == ["damaged", "sound"]
+    problems = await store.examine(1)
+    assert (problems[0].part, problems[0].seq) == (part, seq)
+    assert await store.set_aside(1) == problems
+    assert await store.examine(1) == []
+    rest = await store.load("damaged")
+    assert rest is not None
+    assert rest.head == 4
+    kept = {logged.update for logged in rest.tail}
+    if part == "snapshot":
+        assert kept == {rows.NOTHING, b"3", b"4"}
+    else:
+        assert rest.snapshot == b"state"
+        assert rows.NOTHING in kept
+        assert b"4" in kept or "payload = x'05'" in damage
+    assert (await store.append("damaged", 1, [b"5"])).last_seq == 5
+
+
+@pytest.mark.parametrize("column", ["payload", "meta"])
+async def test_damaged_history_does_not_keep_a_document_from_opening(
+    store: SQLiteStore, path: Path, column: str
+) -> None:
+    document_id, _ = await store.append("notes", None, [b"1", b"2"])
+    await compact(store, "notes", 2, b"state")
+    change(path, f"UPDATE segments SET {column} = x'00'")
+    assert await store.load("notes") is not None
+    with pytest.raises(DocumentDamaged, match="history up to 2"):
+        async for _ in store.history(document_id):
+            pass
+    with pytest.raises(DocumentDamaged, match="history up to 2"):
+        await store.load("notes", whole=True)
+    (problem,) = await store.set_aside(document_id)
+    assert (problem.part, problem.seq) == ("history", 2)
+    whole = await store.load("notes", whole=True)
+    assert whole is not None
+    assert whole.tail == [(2, rows.NOTHING)]
+
+
+async def test_a_damaged_snapshot_is_made_up_for_by_history(store: SQLiteStore, path: Path) -> None:
+    await store.append("notes", None, [b"1", b"2"])
+    await compact(store, "notes", 2, b"state")
+    await store.append("notes", None, [b"3"])
+    change(path, "UPDATE snapshots SET state = x'00'")
+    stored = await store.load("notes")
+    assert stored is not None
+    assert (stored.snapshot, stored.snapshot_seq) == (None, 2)
+    assert [logged.update for logged in stored.tail] == [b"1", b"2", b"3"]
+    await compact(store, "notes", 3, b"new state")
+    assert (await store.load("notes")) == stored._replace(snapshot=b"new state", snapshot_seq=3, tail=[])
+
+
+async def test_a_store_says_whether_it_was_interrupted(store: SQLiteStore, path: Path) -> None:
+    assert not store.was_interrupted
+    await store.close()
+    change(path, "UPDATE about SET value = 1 WHERE key = 'running'")
+    again = await reopened(path)
+    assert again.was_interrupted
+    await again.close()
+    once_more = await reopened(path)
+    assert not once_more.was_interrupted
+    await once_more.close()
+
+
+async def test_space_is_given_back(store: SQLiteStore, path: Path) -> None:
+    def checkpoint(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    for _ in range(20):
+        await store.append("notes", None, [bytes(100_000)])
+    await store._call(checkpoint)
+    before = path.stat().st_size
+    await compact(store, "notes", 20, b"state", keep_history=False)
+    await store._call(checkpoint)
+    assert path.stat().st_size < before / 4
+
+
+# Schemas
+
+
+async def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        database = Database(connection)
+        sqlite_schema.migrations.apply(database, stop_before="history")
+        connection.execute("INSERT INTO documents VALUES (1, 'notes', 5.0, NULL)")
+        payload = rows.pack([b"1", b"2"])
+        connection.execute("INSERT INTO log VALUES (1, 2, 2, 6.0, ?, ?)", (payload, rows.checksum(payload)))
+        connection.execute(
+            "INSERT INTO snapshots VALUES (1, 1, 6.0, '[]', ?, ?)", (b"state", rows.checksum(b"state"))
+        )
+        connection.commit()
+    store = await reopened(path)
+    stored = await store.load("notes")
+    assert stored is not None
+    assert (stored.head, stored.snapshot, stored.tail) == (2, b"state", [(2, b"2")])
+    assert [entry.authors async for entries in store.history(1) for entry in entries] == [()]
+    await store.append("notes", 1, [b"3"])
+    await compact(store, "notes", 3, b"new state")
+    await store.close()
 
 
 # A store that cannot commit for a while
@@ -273,12 +379,12 @@ async def test_a_lock_is_noticed_before_anything_must_be_committed(store: SQLite
     await store.ping()
 
 
-@pytest.mark.parametrize("call", ["reject", "save_snapshot", "delete"])
+@pytest.mark.parametrize("call", ["reject", "compact", "delete"])
 async def test_other_writes_are_refused_while_it_is_locked(store: SQLiteStore, path: Path, call: str) -> None:
     document_id, _ = await store.append("notes", None, [b"1"])
     calls = {
         "reject": lambda: store.reject(document_id, [1]),
-        "save_snapshot": lambda: store.save_snapshot(document_id, 1, b"state", []),
+        "compact": lambda: compact(store, "notes", 1, b"state"),
         "delete": lambda: store.delete("notes"),
     }
     with closing(await locked_out(path)), pytest.raises(StoreUnavailable):
@@ -375,7 +481,9 @@ async def test_closing_while_it_fails_tells_who_waits(store: SQLiteStore, path: 
 async def test_the_log_is_written_on_after_somebody_else_wrote_to_it(store: SQLiteStore, path: Path) -> None:
     document_id, _ = await store.append("notes", None, [b"1"])
     payload = rows.pack([b"2"])
-    change(path, "INSERT INTO log VALUES (?, 2, 1, 0, ?, ?)", document_id, payload, rows.checksum(payload))
+    change(
+        path, "INSERT INTO log VALUES (?, 2, 1, 0, ?, ?, x'')", document_id, payload, rows.checksum(payload)
+    )
     assert (await store.append("notes", document_id, [b"3"])).last_seq == 3
 
 

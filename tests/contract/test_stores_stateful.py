@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from collabd.errors import CollabdError
-from collabd.persistence.base import Appended, DocumentInfo, StoredDocument
+from collabd.persistence.base import Appended, Compaction, DocumentInfo, HistoryEntry, Store, StoredDocument
 from collabd.persistence.memory import MemoryStore
 from collabd.persistence.sqlite import SQLiteStore
 
@@ -101,14 +101,17 @@ class Comparison(RuleBasedStateMachine):
         self.run(self.model.reject(document, seqs))
         self.run(self.store.reject(self.ids[document], seqs))
 
-    @precondition(lambda self: self.ids)
-    @rule(data=st.data(), state=st.binary(max_size=4))
-    def snapshot(self, data: st.DataObject, state: bytes) -> None:
-        document = data.draw(st.sampled_from(sorted(self.ids)))
-        seq = data.draw(st.integers(1, 12))
-        early = sorted(data.draw(st.sets(st.integers(1, seq), max_size=4)))
-        self.run(self.model.save_snapshot(document, seq, state, early))
-        self.run(self.store.save_snapshot(self.ids[document], seq, state, early))
+    @rule(name=NAMES, data=st.data(), state=st.binary(max_size=4), keep_history=st.booleans())
+    def compact(self, name: str, data: st.DataObject, state: bytes, keep_history: bool) -> None:
+        stored = self.outcome(self.model.load(name))
+        if not isinstance(stored, StoredDocument):
+            return
+        seq = data.draw(st.integers(stored.snapshot_seq, stored.head))
+        early = sorted(data.draw(st.sets(st.integers(1, max(seq, 1)), max_size=4)))
+        replaces = stored.snapshot_seq - data.draw(st.integers(0, 1))
+        compaction = Compaction(replaces, seq, state, early, keep_history)
+        expected = self.run(self.model.compact(stored.id, compaction))
+        assert self.run(self.store.compact(self.ids[stored.id], compaction)) is expected
 
     @rule()
     def reopen(self) -> None:
@@ -130,12 +133,21 @@ class Comparison(RuleBasedStateMachine):
             if isinstance(expected, StoredDocument):
                 assert isinstance(actual, StoredDocument)
                 assert actual == expected._replace(id=self.ids[expected.id])
+                history = self.run(self.history(self.model, expected.id))
+                assert self.run(self.history(self.store, actual.id)) == history
+                whole = self.outcome(self.model.load(name, whole=True))
+                assert self.essence(self.outcome(self.store.load(name, whole=True))) == self.essence(whole)
             else:
                 assert expected == actual
             found, other = self.outcome(self.model.find(name)), self.outcome(self.store.find(name))
             assert self.essence(found) == self.essence(other)
 
+    async def history(self, store: Store, document: int) -> list[HistoryEntry]:
+        return [entry._replace(at=0.0) async for entries in store.history(document) for entry in entries]
+
     def essence(self, found: object) -> object:
+        if isinstance(found, StoredDocument):
+            return found._replace(id=0)
         return (found.name, found.head) if isinstance(found, DocumentInfo) else found
 
 

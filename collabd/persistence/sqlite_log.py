@@ -1,0 +1,291 @@
+"""Reading the log and the history in an SQLite file, in the thread that owns the connection."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from collabd.errors import DocumentDamaged, DocumentDeleted
+
+from . import rows
+from .base import UNKNOWN, Author, DocumentInfo, HistoryEntry, LoggedUpdate, StoredDocument
+from .listing import beyond
+from .rows import Row
+
+CHUNK_ROWS: Final = 2_000
+"""Rows of the log that are read at a time."""
+
+NEWEST_UNDER_NAME: Final = "SELECT id, deleted_at FROM documents WHERE name = ? ORDER BY id DESC LIMIT 1"
+_HEAD: Final = """max(
+        coalesce((SELECT max(seq) FROM log WHERE document = d.id), 0),
+        coalesce((SELECT seq FROM snapshots WHERE document = d.id), 0),
+        coalesce((SELECT max(seq) FROM segments WHERE document = d.id), 0)
+    )"""
+HEAD_OF_DOCUMENT: Final = f"SELECT {_HEAD}, d.deleted_at FROM documents d WHERE d.id = ?"
+_FIND: Final = f"""
+    SELECT d.id, d.name, d.created_at, coalesce(
+        (SELECT at FROM log WHERE document = d.id ORDER BY seq DESC LIMIT 1),
+        (SELECT at FROM snapshots WHERE document = d.id),
+        d.created_at
+    ), {_HEAD}, d.quarantine
+    FROM documents d"""
+_LIST: Final = """ WHERE d.deleted_at IS NULL AND d.name >= :start AND d.name > :after
+    AND (:beyond IS NULL OR d.name < :beyond) ORDER BY d.name LIMIT :limit"""
+_ROW: Final = "SELECT seq, count, at, authors, payload, checksum FROM log WHERE document = :document "
+_ROWS_WITH_EARLY: Final = """AND seq IN (
+        SELECT (SELECT min(seq) FROM log WHERE document = :document AND seq >= early.value)
+        FROM json_each(:early) AS early
+    )"""
+
+
+def live_id(connection: sqlite3.Connection, name: str) -> int | None:
+    """The id of the document that has the name now; None if none ever had. Raises DocumentDeleted."""
+    row = connection.execute(NEWEST_UNDER_NAME, (name,)).fetchone()
+    if row is None:
+        return None
+    if row[1] is not None:
+        raise DocumentDeleted(f"{name} was deleted")
+    return int(row[0])
+
+
+def find(connection: sqlite3.Connection, name: str) -> DocumentInfo | None:
+    """See ``Store.find``."""
+    document_id = live_id(connection, name)
+    if document_id is None:
+        return None
+    return DocumentInfo(*connection.execute(f"{_FIND} WHERE d.id = ?", (document_id,)).fetchone())
+
+
+def documents(connection: sqlite3.Connection, prefix: str, after: str, limit: int) -> list[DocumentInfo]:
+    """See ``Store.documents``."""
+    parameters = {
+        "start": max(prefix, after),
+        "after": after,
+        "beyond": beyond(prefix) if prefix else None,
+        "limit": limit,
+    }
+    return [DocumentInfo(*row) for row in connection.execute(_FIND + _LIST, parameters)]
+
+
+def load(connection: sqlite3.Connection, name: str, whole: bool) -> StoredDocument | None:
+    """See ``Store.load``."""
+    info = find(connection, name)
+    if info is None:
+        return None
+    if info.quarantine:
+        raise DocumentDamaged(f"{name} is in quarantine: {info.quarantine}")
+    snapshot = connection.execute(
+        "SELECT seq, early, state, checksum FROM snapshots WHERE document = ?", (info.id,)
+    ).fetchone()
+    if snapshot is None:
+        return StoredDocument(info.id, info.head, None, 0, _tail(connection, info, 0))
+    seq, early, state, expected = snapshot
+    if not whole:
+        try:
+            rows.verify(state, expected, f"the snapshot of {name} at {seq}")
+            tail = _early(connection, info, early, seq) + _tail(connection, info, seq)
+            return StoredDocument(info.id, info.head, state, seq, tail)
+        except DocumentDamaged as error:
+            damage = error
+        try:
+            tail = _tail(connection, info, 0)
+        except DocumentDamaged:
+            raise damage from None
+        return StoredDocument(info.id, info.head, None, seq, tail)
+    return StoredDocument(info.id, info.head, None, seq, _tail(connection, info, 0))
+
+
+def _early(
+    connection: sqlite3.Connection, info: DocumentInfo, early: str, snapshot_seq: int
+) -> list[LoggedUpdate]:
+    wanted = set(json.loads(early))
+    if not wanted:
+        return []
+    found = read_rows(connection, info.id, _ROWS_WITH_EARLY, early=early)
+    return [
+        logged
+        for logged in _updates(connection, info, found)
+        if logged.seq in wanted and logged.seq <= snapshot_seq
+    ]
+
+
+def _tail(connection: sqlite3.Connection, info: DocumentInfo, after: int) -> list[LoggedUpdate]:
+    """The updates above a number, none of which may be missing."""
+    segments = [seq for _, seq in read_parts(connection, info.id) if seq > after]
+    found = read_rows(connection, info.id, "AND seq > :after ORDER BY seq", after=after)
+    if segments:
+        found = sorted(read_segments(connection, info.id, segments) + found)
+    reached = after
+    for row in found:
+        if row.first > reached + 1:
+            raise DocumentDamaged(f"{info.name} lacks its updates {reached + 1} to {row.first - 1}")
+        reached = row.seq
+    if reached < info.head:
+        raise DocumentDamaged(f"{info.name} lacks its updates {reached + 1} to {info.head}")
+    return [logged for logged in _updates(connection, info, found) if logged.seq > after]
+
+
+def _updates(connection: sqlite3.Connection, info: DocumentInfo, found: Iterable[Row]) -> list[LoggedUpdate]:
+    refused = rejected(connection, info.id)
+    logged = []
+    for row in found:
+        updates = rows.unpack(row.payload)
+        # What stands for many updates has the last one's number.
+        first = row.first if len(updates) == row.count else row.seq
+        for seq, update in enumerate(updates, first):
+            if seq not in refused:
+                logged.append(LoggedUpdate(seq, update))
+    return logged
+
+
+def rejected(connection: sqlite3.Connection, document_id: int) -> set[int]:
+    """The numbers of a document's updates that are not applicable."""
+    return {
+        seq for (seq,) in connection.execute("SELECT seq FROM rejected WHERE document = ?", (document_id,))
+    }
+
+
+def read_rows(
+    connection: sqlite3.Connection, document_id: int, which: str, **parameters: object
+) -> list[Row]:
+    """Rows of a document's log, each checked. ``which`` continues the WHERE clause."""
+    found = []
+    for seq, count, at, authors, payload, expected in connection.execute(
+        _ROW + which, {"document": document_id, **parameters}
+    ):
+        found.append(checked(Row(seq, count, at, authors, payload), expected))
+    return found
+
+
+def checked(row: Row, expected: int) -> Row:
+    """The row, if it is as it was stored. Raises DocumentDamaged."""
+    what = f"the log at {row.seq}"
+    rows.verify(row.payload, expected, what, row.authors)
+    if (held := len(rows.unpack(row.payload))) != row.count:
+        raise DocumentDamaged(f"{what} holds {held} updates, not {row.count}")
+    return row
+
+
+def read_parts(connection: sqlite3.Connection, document_id: int) -> list[tuple[int, int]]:
+    """First and last number of each segment of a document, by the first. They may overlap."""
+    return list(
+        connection.execute(
+            "SELECT first, seq FROM segments WHERE document = ? ORDER BY first", (document_id,)
+        )
+    )
+
+
+def read_segments(
+    connection: sqlite3.Connection, document_id: int, seqs: Sequence[int], *, updates: bool = True
+) -> list[Row]:
+    """The rows of the segments that end with these numbers, each checked; without ``updates`` their payloads
+    are empty."""
+    found: list[Row] = []
+    for seq in seqs:
+        meta, payload, expected = connection.execute(
+            "SELECT meta, payload, checksum FROM segments WHERE document = ? AND seq = ?", (document_id, seq)
+        ).fetchone()
+        what = f"the history up to {seq}"
+        rows.verify(payload, expected, what, meta)
+        found += rows.unpack_segment(meta, payload if updates else None, what)
+    return found
+
+
+class Place(NamedTuple):
+    """How far a reader of history has come."""
+
+    generation: int
+    """Of the document, when reading began."""
+    snapshot_seq: int
+    parts: list[tuple[int, int]]
+    """Segments still to be read."""
+    stragglers: list[Row]
+    """Rows of the log from under the snapshot still to be given out: early ones."""
+    after: int
+    """The last number given out."""
+
+
+class Chunk(NamedTuple):
+    """Some entries of history, and where to go on; None at the end."""
+
+    entries: list[HistoryEntry]
+    place: Place | None
+
+
+def begin_history(connection: sqlite3.Connection, document_id: int, after: int) -> Place:
+    """Where to begin reading what holds numbers above ``after``."""
+    row = connection.execute(
+        """SELECT d.generation, coalesce(s.seq, 0)
+        FROM documents d LEFT JOIN snapshots s ON s.document = d.id WHERE d.id = ?""",
+        (document_id,),
+    ).fetchone()
+    generation, snapshot_seq = row or (0, 0)
+    which = "AND seq > :after AND seq <= :upto ORDER BY seq"
+    stragglers = read_rows(connection, document_id, which, after=after, upto=snapshot_seq)
+    parts = [part for part in read_parts(connection, document_id) if part[1] > after]
+    return Place(generation, snapshot_seq, parts, stragglers, after)
+
+
+def read_history(
+    connection: sqlite3.Connection, document_id: int, place: Place, upto: int | None, updates: bool
+) -> Chunk:
+    """The next entries from ``place`` on that hold numbers up to ``upto``.
+
+    When compaction has moved rows meanwhile, it begins again behind the last entry given out.
+    """
+    generation = connection.execute(
+        "SELECT generation FROM documents WHERE id = ?", (document_id,)
+    ).fetchone()
+    if generation is not None and generation[0] != place.generation:
+        place = begin_history(connection, document_id, place.after)
+    parts, stragglers, after = list(place.parts), list(place.stragglers), place.after
+    if parts:
+        seqs, end = [], parts[0][1]
+        while parts and parts[0][0] <= end:
+            seqs.append(parts[0][1])
+            end = max(end, parts.pop(0)[1])
+        found = read_segments(connection, document_id, seqs, updates=updates)
+        found += [row for row in stragglers if row.seq <= end]
+        stragglers = [row for row in stragglers if row.seq > end]
+    elif stragglers:
+        found, stragglers, end = stragglers, [], place.snapshot_seq
+    else:
+        which = "AND seq > :after ORDER BY seq LIMIT :limit"
+        beginning = max(after, place.snapshot_seq)
+        found = read_rows(connection, document_id, which, after=beginning, limit=CHUNK_ROWS)
+        if not found:
+            return Chunk([], None)
+        end = found[-1].seq
+    found = sorted(row for row in found if row.seq > after and (upto is None or row.first <= upto))
+    entries = _entries(connection, document_id, found, updates)
+    if upto is not None and end >= upto and not any(row.first <= upto for row in stragglers):
+        return Chunk(entries, None)
+    return Chunk(entries, place._replace(parts=parts, stragglers=stragglers, after=max(after, end)))
+
+
+def _entries(
+    connection: sqlite3.Connection, document_id: int, found: Sequence[Row], updates: bool
+) -> list[HistoryEntry]:
+    refused = rejected(connection, document_id) if updates else set()
+    authors = read_authors(
+        connection, (number for row in found for number, _ in rows.unpack_authors(row.authors))
+    )
+    entries = []
+    for row in found:
+        held = rows.unpack(row.payload) if updates else []
+        if refused and len(held) == row.count:
+            held = [update for seq, update in enumerate(held, row.first) if seq not in refused]
+        runs = tuple((authors[number], count) for number, count in rows.unpack_authors(row.authors))
+        entries.append(HistoryEntry(row.seq, row.count, row.at, runs, held))
+    return entries
+
+
+def read_authors(connection: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Author]:
+    """The authors of these numbers; UNKNOWN for those that are none."""
+    found = {}
+    for number in set(numbers):
+        row = connection.execute(
+            "SELECT connection, principal, name, address FROM authors WHERE id = ?", (number,)
+        ).fetchone()
+        found[number] = UNKNOWN if row is None else Author(*row)
+    return found
