@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     seq: int
     """The number of its last update."""
-    count: int
+    count: int  # type: ignore[assignment]  # hides a method of tuples
     """How many numbers it takes up."""
     at: float
     """When it was committed, in seconds since the epoch."""

@@ -172,12 +172,13 @@ class SQLiteStore:
         place: sqlite_log.Place | None = await self._call(
             lambda connection: sqlite_log.begin_history(connection, document_id, after)
         )
+
+        def read(connection: sqlite3.Connection) -> sqlite_log.Chunk:
+            assert place is not None, "there is more"
+            return sqlite_log.read_history(connection, document_id, place, upto, updates)
+
         while place is not None:
-            entries, place = await self._call(
-                lambda connection, at=place: sqlite_log.read_history(
-                    connection, document_id, at, upto, updates
-                )
-            )
+            entries, place = await self._call(read)
             if entries:
                 yield entries
 
@@ -334,7 +335,7 @@ class SQLiteStore:
             if row is None or row[1] is not None:
                 raise DocumentDeleted(f"{append.name} was deleted")
             self._heads[document_id] = row[0]
-        if append.first and self._heads[document_id]:
+        if append.first and self._heads[document_id] > len(sqlite_log.rejected(connection, document_id)):
             raise DocumentExists(f"{append.name} already has content")
         return document_id
 

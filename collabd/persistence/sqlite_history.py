@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from collabd.errors import DocumentDamaged, DocumentDeleted
+from collabd.errors import DocumentDeleted
 
 from . import rows, sqlite_log
 from .base import UNKNOWN, Author, Compaction, HistoryEntry, Version

@@ -16,18 +16,23 @@ CHUNK_ROWS: Final = 2_000
 """Rows of the log that are read at a time."""
 
 NEWEST_UNDER_NAME: Final = "SELECT id, deleted_at FROM documents WHERE name = ? ORDER BY id DESC LIMIT 1"
-_HEAD: Final = """max(
+HEAD_OF_DOCUMENT: Final = """
+    SELECT max(
         coalesce((SELECT max(seq) FROM log WHERE document = d.id), 0),
         coalesce((SELECT seq FROM snapshots WHERE document = d.id), 0),
         coalesce((SELECT max(seq) FROM segments WHERE document = d.id), 0)
-    )"""
-HEAD_OF_DOCUMENT: Final = f"SELECT {_HEAD}, d.deleted_at FROM documents d WHERE d.id = ?"
-_FIND: Final = f"""
+    ), d.deleted_at
+    FROM documents d WHERE d.id = ?"""
+_FIND: Final = """
     SELECT d.id, d.name, d.created_at, coalesce(
         (SELECT at FROM log WHERE document = d.id ORDER BY seq DESC LIMIT 1),
         (SELECT at FROM snapshots WHERE document = d.id),
         d.created_at
-    ), {_HEAD}, d.quarantine
+    ), max(
+        coalesce((SELECT max(seq) FROM log WHERE document = d.id), 0),
+        coalesce((SELECT seq FROM snapshots WHERE document = d.id), 0),
+        coalesce((SELECT max(seq) FROM segments WHERE document = d.id), 0)
+    ), d.quarantine
     FROM documents d"""
 _LIST: Final = """ WHERE d.deleted_at IS NULL AND d.name >= :start AND d.name > :after
     AND (:beyond IS NULL OR d.name < :beyond) ORDER BY d.name LIMIT :limit"""

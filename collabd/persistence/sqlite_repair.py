@@ -23,8 +23,10 @@ class _Stretch(NamedTuple):
 def examine(connection: sqlite3.Connection, document_id: int) -> list[Problem]:
     """See ``Store.examine``."""
     problems = [problem for problem, _ in _unreadable(connection, document_id)]
-    for gap in _gaps(connection, document_id):
-        problems.append(Problem("log", gap.first, f"updates {gap.first} to {gap.seq} are missing"))
+    problems += [
+        Problem("log", gap.first, f"updates {gap.first} to {gap.seq} are missing")
+        for gap in _gaps(connection, document_id)
+    ]
     return problems
 
 

@@ -1,5 +1,7 @@
 """How updates are packed into rows."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,7 +82,7 @@ def test_rows_go_into_as_many_segments_as_it_takes() -> None:
 def test_authors_are_kept_as_runs(authors: list[int]) -> None:
     runs = rows.unpack_authors(rows.pack_authors(authors))
     assert [author for author, count in runs for _ in range(count)] == authors
-    assert all(one != two for (one, _), (two, _) in zip(runs, runs[1:], strict=False))
+    assert all(one != two for (one, _), (two, _) in pairwise(runs))
     assert rows.pack_runs(runs) == rows.pack_authors(authors)
 
 
