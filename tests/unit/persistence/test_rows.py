@@ -97,3 +97,16 @@ def test_a_changed_author_is_noticed() -> None:
     assert rows.verify(b"payload", expected, "the row", authors) == b"payload"
     with pytest.raises(DocumentDamaged):
         rows.verify(b"payload", expected, "the row", rows.pack_authors([1, 2, 2]))
+
+
+@given(st.one_of(st.binary(max_size=50), st.binary(min_size=1, max_size=20).map(lambda some: some * 50)))
+def test_a_state_is_stored_as_it_is_or_compressed(state: bytes) -> None:
+    stored = rows.pack_state(state)
+    assert len(stored.stored) <= len(state)
+    assert rows.unpack_state(stored, "it") == state
+    broken = b"\0" + stored.stored
+    with pytest.raises(DocumentDamaged, match="it does not match"):
+        rows.unpack_state(stored._replace(stored=broken), "it")
+    if stored.packed:
+        with pytest.raises(DocumentDamaged, match="it cannot be read"):
+            rows.unpack_state(rows.State(1, broken, rows.checksum(broken)), "it")
