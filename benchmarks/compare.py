@@ -60,6 +60,10 @@ AT_HUMAN_PACE = Work(
 """Not saturated: what an edit takes to reach the others."""
 
 
+NO_LOG = "collabd-without-log"
+"""What the log costs is the difference; measured only if it is named."""
+
+
 @dataclass(frozen=True)
 class Server:
     """One server: how it is started, and how the load generator reaches it."""
@@ -85,6 +89,11 @@ def servers(peers: Path, scratch: Path) -> list[Server]:
             f"env HOST=127.0.0.1 PORT={{port}} {peers}/node"
             f" {peers}/y-websocket/node_modules/y-websocket/bin/server.cjs",
             "/%s",
+        ),
+        Server(
+            NO_LOG,
+            f"{sys.executable} -m collabd serve --port {{port}} --log-level warning --store memory:",
+            "/ws/%s",
         ),
         Server("Hocuspocus", f"{peers}/node {HERE}/peers/hocuspocus.mjs {peers} {{port}}", "/", "hocuspocus"),
         Server("pycrdt-websocket", f"{python} {HERE}/peers/pycrdt_websocket.py {{port}}", "/%s"),
@@ -175,7 +184,8 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     # Not where a temporary file lives in memory: collabd commits to this disk.
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         scratch = Path(folder)
-        chosen = [s for s in servers(peers, scratch) if not arguments.only or s.name in arguments.only]
+        only = arguments.only
+        chosen = [s for s in servers(peers, scratch) if s.name in only or not (only or s.name == NO_LOG)]
         for number in range(arguments.rounds):
             for work in (*WORK, AT_HUMAN_PACE):
                 for server in chosen:

@@ -13,6 +13,7 @@ from collabd.auth.base import Authorize, allow_everyone
 from collabd.compaction import Compactor
 from collabd.errors import SettingsError
 from collabd.persistence.base import Store
+from collabd.persistence.memory import MemoryStore
 from collabd.persistence.sqlite import SQLiteStore
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
@@ -25,6 +26,7 @@ from collabd.web.pages import page_routes
 from collabd.web.socket import DocumentSocket
 
 SQLITE: Final = "sqlite:///"
+MEMORY: Final = "memory:"
 
 
 class Service:
@@ -86,7 +88,9 @@ def open_store(url: str) -> Store:
     """
     if url.startswith(SQLITE) and len(url) > len(SQLITE):
         return SQLiteStore(Path(url.removeprefix(SQLITE)))
-    raise SettingsError(f"store must be {SQLITE} and the path of a file, not {url!r}")
+    if url == MEMORY:
+        return MemoryStore()
+    raise SettingsError(f"store must be {SQLITE} and the path of a file, or {MEMORY}, not {url!r}")
 
 
 def create_app(

@@ -54,7 +54,11 @@ class Settings:
         "127.0.0.1", "Address to listen on. Anything beyond this machine takes `insecure` as well."
     )
     port: int = setting(8000, "Port to listen on; 0 lets the system choose.", minimum=0, maximum=65535)
-    store: str = setting("sqlite:///collabd.db", "Where documents are kept: `sqlite:///` and a file's path.")
+    store: str = setting(
+        "sqlite:///collabd.db",
+        "Where documents are kept: `sqlite:///` and a file's path; or `memory:`, which forgets them when the "
+        "server stops.",
+    )
     insecure: bool = setting(
         False,
         "Listen beyond this machine although nobody has to sign in: whoever reaches the port can read "

@@ -25,10 +25,11 @@ from collabd.errors import (
     UnsupportedFormat,
     UnsupportedMediaType,
 )
-from collabd.persistence.base import DocumentInfo, Store
+from collabd.persistence.base import Author, DocumentInfo, Store
 from collabd.protocol.update import check_update
 from collabd.rooms.names import check_name
 from collabd.rooms.observer import Observer
+from collabd.rooms.peer import author_of
 from collabd.rooms.registry import Registry
 
 from .negotiation import attachment, best_format, is_known
@@ -176,7 +177,7 @@ class _Document(_Resource):
         body = await self.documents.body_of(request)
         async with self.documents.converting:
             update = await asyncio.to_thread(formats.read, body, media_type)
-        room = await self.documents.registry.create(name, update)
+        room = await self.documents.registry.create(name, update, _author(request))
         answer = {"name": name, "id": room.document_id, "seq": room.head}
         return JSONResponse(answer, 201, {"Location": quote(request.scope["path"]), **NOSNIFF})
 
@@ -187,7 +188,7 @@ class _Document(_Resource):
         check_update(update)
         await self._position(name)
         room = await self.documents.registry.open(name)
-        return JSONResponse({"seq": await room.submit(update)}, headers=NOSNIFF)
+        return JSONResponse({"seq": await room.submit(update, _author(request))}, headers=NOSNIFF)
 
     async def delete(self, request: Request) -> Response:
         name = _name(request)
@@ -204,6 +205,11 @@ class _Document(_Resource):
         if info is None:
             raise NoSuchDocument(f"nothing was saved under {name}")
         return info.id, info.head
+
+
+def _author(request: Request) -> Author:
+    """Who history names for what the request changes."""
+    return author_of(ANONYMOUS, request.client.host if request.client else "")
 
 
 def _name(request: Request) -> str:
