@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from collabd.auth.base import Authorize, allow_everyone
+from collabd.compaction import Compactor
 from collabd.errors import SettingsError
 from collabd.persistence.base import Store
 from collabd.persistence.sqlite import SQLiteStore
@@ -37,6 +38,7 @@ class Service:
         self.settings = settings
         self.telemetry = Telemetry()
         self.store = store or open_store(settings.store)
+        self.compactor = Compactor(self.store, run=asyncio.to_thread, keep_history=settings.history != "none")
         self.registry = Registry(
             self.store,
             limits=RoomLimits(
@@ -45,6 +47,7 @@ class Service:
                 queue_bytes=settings.peer_queue_bytes,
             ),
             observer=self.telemetry,
+            compact=self.compactor.soon,
             idle_seconds=settings.room_idle_seconds,
             keepalive_seconds=settings.keepalive_seconds,
         )
@@ -61,6 +64,7 @@ class Service:
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
+            await self.compactor.close()
             await self.store.close()
 
     async def drain(self) -> bool:

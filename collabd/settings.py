@@ -93,9 +93,15 @@ class Settings:
     room_idle_seconds: float = setting(
         30.0, "How long a document stays in memory after its last client left.", unit="seconds", minimum=0
     )
+    history: str = setting(
+        "all",
+        "What is kept of a document's past: `all` of it, or `none` beyond what has not been compacted yet.",
+        choices=("all", "none"),
+    )
     snapshot_after_updates: int = setting(
         500,
-        "A snapshot is taken once this many updates were logged since the last one.",
+        "A document is compacted (a snapshot takes the place of the log under it) once this many updates "
+        "were logged since the last time, or more of them if it is large.",
         unit="updates",
         minimum=1,
     )

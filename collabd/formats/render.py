@@ -73,6 +73,15 @@ def render(update: bytes, form: str, root: str | None = None, title: str = "") -
     return Rendered(_body(update, form, root, title), FORMATS[form])
 
 
+def content_of(doc: "Doc[Any]", update: bytes) -> bytes:
+    """All that is in a document, as JSON, given its full state as one update.
+
+    Raises:
+        UnsupportedFormat: it cannot be read in one go.
+    """
+    return _Document(doc, inspect(update)).json(None)
+
+
 def _body(update: bytes, form: str, root: str | None, title: str) -> bytes:
     if form == "update":
         return update

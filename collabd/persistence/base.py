@@ -98,7 +98,7 @@ class HistoryEntry(NamedTuple):
     """
 
     seq: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides a method of tuples
     at: float
     """When it was committed (the last of it, once thinned), in seconds since the epoch."""
     authors: tuple[tuple[Author, int], ...]
@@ -191,11 +191,11 @@ class Store(Protocol):
         committed twice. A caller may hand over the next batch before the last is committed.
 
         Set ``revive`` to create a new document under a deleted name, ``first`` to commit only if nothing was
-        committed to the document before.
+        committed to the document before but what was rejected.
 
         Raises (in the future):
             DocumentDeleted: the document, or the name, was deleted.
-            DocumentExists: ``first`` was set, and something was committed before.
+            DocumentExists: ``first`` was set, and something else was faster.
             StoreUnavailable: the store was closed before it could commit.
         """
 

@@ -124,7 +124,7 @@ class MemoryStore:
         if not is_there and not may_begin:
             future.set_exception(DocumentDeleted(f"{name} was deleted"))
             return future
-        if first and is_there and document is not None and document.head:
+        if first and is_there and document is not None and document.head > len(document.rejected):
             future.set_exception(DocumentExists(f"{name} already has content"))
             return future
         now = time.time()

@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     seq: int
     """The number of its last update."""
-    count: int
+    count: int  # type: ignore[assignment]  # hides a method of tuples
     """How many numbers it takes up."""
     at: float
     """When it was committed, in seconds since the epoch."""
@@ -43,6 +43,15 @@ class Row(NamedTuple):
     def first(self) -> int:
         """The number of its first update."""
         return self.seq - self.count + 1
+
+
+class State(NamedTuple):
+    """A snapshot's state as it is stored."""
+
+    packed: int
+    """1 if ``stored`` is compressed, else 0."""
+    stored: bytes
+    checksum: int
 
 
 class Segment(NamedTuple):
@@ -67,6 +76,8 @@ def unpack(payload: bytes) -> list[bytes]:
     Raises:
         DocumentDamaged: it is not such a row.
     """
+    if payload and payload[0] < 0x80 and payload[0] == len(payload) - 1:
+        return [payload[1:]]  # as somebody who types alone makes them
     reader = wire.Reader(payload)
     updates = []
     try:
@@ -126,6 +137,29 @@ def verify(payload: bytes, expected: int, what: str, authors: bytes = b"") -> by
     if checksum(payload, authors) != expected:
         raise DocumentDamaged(f"{what} does not match its checksum")
     return payload
+
+
+def pack_state(state: bytes) -> State:
+    """Compress a snapshot's state if that makes it smaller."""
+    packed = zlib.compress(state, 6) if len(state) <= MAX_UNPACKED else state
+    if len(packed) < len(state):
+        return State(1, packed, checksum(packed))
+    return State(0, state, checksum(state))
+
+
+def unpack_state(state: State, what: str) -> bytes:
+    """Return what :func:`pack_state` was given.
+
+    Raises:
+        DocumentDamaged: it is not what was stored.
+    """
+    stored = verify(state.stored, state.checksum, what)
+    if not state.packed:
+        return stored
+    try:
+        return _unpacked(stored)
+    except zlib.error as error:
+        raise DocumentDamaged(f"{what} cannot be read: {error}") from error
 
 
 def segments(rows: Iterable[Row]) -> Iterator[Segment]:

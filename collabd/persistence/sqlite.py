@@ -161,10 +161,15 @@ class SQLiteStore:
         )
         # Packed in a thread of its own, so that commits need not wait for it.
         packed = await asyncio.to_thread(list, rows.segments(going)) if compaction.keep_history else []
+        state = await asyncio.to_thread(rows.pack_state, compaction.state)
         seqs, at = [row.seq for row in going], going[-1].at if going else None
-        return await self._call(
-            lambda connection: sqlite_history.compact(connection, document_id, compaction, seqs, packed, at)
+        done = await self._call(
+            lambda connection: sqlite_history.compact(
+                connection, document_id, compaction, state, seqs, packed, at
+            )
         )
+        await self._give_space_back()
+        return done
 
     async def history(
         self, document_id: int, *, after: int = 0, upto: int | None = None, updates: bool = True
@@ -172,23 +177,26 @@ class SQLiteStore:
         place: sqlite_log.Place | None = await self._call(
             lambda connection: sqlite_log.begin_history(connection, document_id, after)
         )
+
+        def read(connection: sqlite3.Connection) -> sqlite_log.Chunk:
+            assert place is not None, "there is more"
+            return sqlite_log.read_history(connection, document_id, place, upto, updates)
+
         while place is not None:
-            entries, place = await self._call(
-                lambda connection, at=place: sqlite_log.read_history(
-                    connection, document_id, at, upto, updates
-                )
-            )
+            entries, place = await self._call(read)
             if entries:
                 yield entries
 
     async def replace_history(
         self, document_id: int, upto: int, expected: int, entries: Sequence[HistoryEntry]
     ) -> bool:
-        return await self._call(
+        done = await self._call(
             lambda connection: sqlite_history.replace_history(
                 connection, document_id, upto, expected, entries
             )
         )
+        await self._give_space_back()
+        return done
 
     async def versions(self, document_id: int) -> list[Version]:
         return await self._call(lambda connection: sqlite_history.versions(connection, document_id))
@@ -218,6 +226,13 @@ class SQLiteStore:
 
     async def set_aside(self, document_id: int) -> list[Problem]:
         return await self._call(lambda connection: sqlite_repair.set_aside(connection, document_id))
+
+    async def _give_space_back(self) -> None:
+        """Do it bit by bit, so that commits need not wait for it, and leave the rest to the next time if the
+        file cannot be written to at the moment."""
+        with contextlib.suppress(StoreUnavailable):
+            while await self._call(sqlite_history.give_space_back):
+                pass
 
     async def _call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         if self._thread is None:
@@ -334,7 +349,7 @@ class SQLiteStore:
             if row is None or row[1] is not None:
                 raise DocumentDeleted(f"{append.name} was deleted")
             self._heads[document_id] = row[0]
-        if append.first and self._heads[document_id]:
+        if append.first and self._heads[document_id] > len(sqlite_log.rejected(connection, document_id)):
             raise DocumentExists(f"{append.name} already has content")
         return document_id
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from collabd.errors import DocumentDamaged, DocumentDeleted
+from collabd.errors import DocumentDeleted
 
 from . import rows, sqlite_log
 from .base import UNKNOWN, Author, Compaction, HistoryEntry, Version
@@ -19,10 +19,8 @@ VACUUM_PAGES: Final = 1_000
 """Pages given back to the file system at a time."""
 
 SAVE_SNAPSHOT: Final = """
-    INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (document) DO UPDATE SET
-        seq = excluded.seq, at = excluded.at, early = excluded.early,
-        state = excluded.state, checksum = excluded.checksum"""
+    INSERT OR REPLACE INTO snapshots (document, seq, at, early, packed, state, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
 _SAVE_AUTHOR: Final = """
     INSERT INTO authors (connection, principal, name, address, last_at) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (connection) DO UPDATE SET
@@ -75,6 +73,7 @@ def compact(
     connection: sqlite3.Connection,
     document_id: int,
     compaction: Compaction,
+    state: rows.State,
     going: Sequence[int],
     packed: Sequence[Segment],
     at: float | None,
@@ -103,18 +102,10 @@ def compact(
         at = snapshot[1] if snapshot else time.time()
     connection.execute(
         SAVE_SNAPSHOT,
-        (
-            document_id,
-            compaction.seq,
-            at,
-            json.dumps(list(compaction.early)),
-            compaction.state,
-            rows.checksum(compaction.state),
-        ),
+        (document_id, compaction.seq, at, json.dumps(list(compaction.early)), *state),
     )
     _changed(connection, document_id)
     connection.execute("COMMIT")
-    _give_space_back(connection)
     return True
 
 
@@ -154,8 +145,16 @@ def replace_history(
     connection.execute("DELETE FROM rejected WHERE document = ? AND seq <= ?", (document_id, upto))
     _changed(connection, document_id)
     connection.execute("COMMIT")
-    _give_space_back(connection)
     return True
+
+
+def give_space_back(connection: sqlite3.Connection) -> bool:
+    """Give some of the space that is free in the file back to the file system; whether there is more."""
+    # Each step gives back one page, as a row without columns; `execute` would take the first step only.
+    connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return bool(free and mode)
 
 
 def versions(connection: sqlite3.Connection, document_id: int) -> list[Version]:
@@ -213,11 +212,6 @@ def _add_segments(connection: sqlite3.Connection, document_id: int, packed: Iter
         VALUES (?, ?, ?, ?, ?, ?, ?)""",
         [(document_id, *segment) for segment in packed],
     )
-
-
-def _give_space_back(connection: sqlite3.Connection) -> None:
-    # Each step gives back one page, as a row without columns; `execute` would take the first step only.
-    connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
 
 
 def _changed(connection: sqlite3.Connection, document_id: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -16,18 +17,23 @@ CHUNK_ROWS: Final = 2_000
 """Rows of the log that are read at a time."""
 
 NEWEST_UNDER_NAME: Final = "SELECT id, deleted_at FROM documents WHERE name = ? ORDER BY id DESC LIMIT 1"
-_HEAD: Final = """max(
+HEAD_OF_DOCUMENT: Final = """
+    SELECT max(
         coalesce((SELECT max(seq) FROM log WHERE document = d.id), 0),
         coalesce((SELECT seq FROM snapshots WHERE document = d.id), 0),
         coalesce((SELECT max(seq) FROM segments WHERE document = d.id), 0)
-    )"""
-HEAD_OF_DOCUMENT: Final = f"SELECT {_HEAD}, d.deleted_at FROM documents d WHERE d.id = ?"
-_FIND: Final = f"""
+    ), d.deleted_at
+    FROM documents d WHERE d.id = ?"""
+_FIND: Final = """
     SELECT d.id, d.name, d.created_at, coalesce(
         (SELECT at FROM log WHERE document = d.id ORDER BY seq DESC LIMIT 1),
         (SELECT at FROM snapshots WHERE document = d.id),
         d.created_at
-    ), {_HEAD}, d.quarantine
+    ), max(
+        coalesce((SELECT max(seq) FROM log WHERE document = d.id), 0),
+        coalesce((SELECT seq FROM snapshots WHERE document = d.id), 0),
+        coalesce((SELECT max(seq) FROM segments WHERE document = d.id), 0)
+    ), d.quarantine
     FROM documents d"""
 _LIST: Final = """ WHERE d.deleted_at IS NULL AND d.name >= :start AND d.name > :after
     AND (:beyond IS NULL OR d.name < :beyond) ORDER BY d.name LIMIT :limit"""
@@ -75,14 +81,14 @@ def load(connection: sqlite3.Connection, name: str, whole: bool) -> StoredDocume
     if info.quarantine:
         raise DocumentDamaged(f"{name} is in quarantine: {info.quarantine}")
     snapshot = connection.execute(
-        "SELECT seq, early, state, checksum FROM snapshots WHERE document = ?", (info.id,)
+        "SELECT seq, early, packed, state, checksum FROM snapshots WHERE document = ?", (info.id,)
     ).fetchone()
     if snapshot is None:
         return StoredDocument(info.id, info.head, None, 0, _tail(connection, info, 0))
-    seq, early, state, expected = snapshot
+    seq, early, *stored = snapshot
     if not whole:
         try:
-            rows.verify(state, expected, f"the snapshot of {name} at {seq}")
+            state = rows.unpack_state(rows.State(*stored), f"the snapshot of {name} at {seq}")
             tail = _early(connection, info, early, seq) + _tail(connection, info, seq)
             return StoredDocument(info.id, info.head, state, seq, tail)
         except DocumentDamaged as error:
@@ -102,40 +108,73 @@ def _early(
     if not wanted:
         return []
     found = read_rows(connection, info.id, _ROWS_WITH_EARLY, early=early)
+    refused = rejected(connection, info.id)
     return [
         logged
-        for logged in _updates(connection, info, found)
-        if logged.seq in wanted and logged.seq <= snapshot_seq
+        for row in found
+        for logged in _updates(row)
+        if logged.seq in wanted and logged.seq <= snapshot_seq and logged.seq not in refused
     ]
 
 
 def _tail(connection: sqlite3.Connection, info: DocumentInfo, after: int) -> list[LoggedUpdate]:
     """The updates above a number, none of which may be missing."""
     segments = [seq for _, seq in read_parts(connection, info.id) if seq > after]
-    found = read_rows(connection, info.id, "AND seq > :after ORDER BY seq", after=after)
-    if segments:
-        found = sorted(read_segments(connection, info.id, segments) + found)
-    reached = after
-    for row in found:
-        if row.first > reached + 1:
-            raise DocumentDamaged(f"{info.name} lacks its updates {reached + 1} to {row.first - 1}")
-        reached = row.seq
+    if not segments:
+        tail, reached = _log_above(connection, info, after)
+    else:
+        found = read_segments(connection, info.id, segments)
+        found += read_rows(connection, info.id, "AND seq > :after", after=after)
+        tail, reached = [], after
+        for row in sorted(found):
+            if row.first > reached + 1:
+                raise _lacking(info, reached + 1, row.first - 1)
+            reached = row.seq
+            tail += _updates(row)
     if reached < info.head:
-        raise DocumentDamaged(f"{info.name} lacks its updates {reached + 1} to {info.head}")
-    return [logged for logged in _updates(connection, info, found) if logged.seq > after]
-
-
-def _updates(connection: sqlite3.Connection, info: DocumentInfo, found: Iterable[Row]) -> list[LoggedUpdate]:
+        raise _lacking(info, reached + 1, info.head)
     refused = rejected(connection, info.id)
-    logged = []
-    for row in found:
-        updates = rows.unpack(row.payload)
+    if refused or (tail and tail[0].seq <= after):
+        tail = [logged for logged in tail if logged.seq > after and logged.seq not in refused]
+    return tail
+
+
+def _log_above(
+    connection: sqlite3.Connection, info: DocumentInfo, after: int
+) -> tuple[list[LoggedUpdate], int]:
+    """What the log holds above a number, and up to where.
+
+    Nothing but what it takes, since logs are long: a document never compacted may have a row for each key.
+    """
+    tail: list[LoggedUpdate] = []
+    reached = after
+    for seq, count, authors, payload, expected in connection.execute(
+        """SELECT seq, count, authors, payload, checksum FROM log
+        WHERE document = ? AND seq > ? ORDER BY seq""",
+        (info.id, after),
+    ):
+        if zlib.crc32(authors, zlib.crc32(payload)) != expected:
+            raise DocumentDamaged(f"the log of {info.name} at {seq} does not match its checksum")
+        if seq - count > reached:
+            raise _lacking(info, reached + 1, seq - count)
+        reached = seq
+        if count == 1 and payload and payload[0] < 0x80 and payload[0] == len(payload) - 1:
+            tail.append(LoggedUpdate(seq, payload[1:]))
+        else:
+            tail += _updates(checked(Row(seq, count, 0.0, authors, payload), expected))
+    return tail, reached
+
+
+def _lacking(info: DocumentInfo, first: int, last: int) -> DocumentDamaged:
+    return DocumentDamaged(f"{info.name} lacks its updates {first} to {last}")
+
+
+def _updates(row: Row) -> list[LoggedUpdate]:
+    updates = rows.unpack(row.payload)
+    if len(updates) == 1:
         # What stands for many updates has the last one's number.
-        first = row.first if len(updates) == row.count else row.seq
-        for seq, update in enumerate(updates, first):
-            if seq not in refused:
-                logged.append(LoggedUpdate(seq, update))
-    return logged
+        return [LoggedUpdate(row.seq, updates[0])]
+    return [LoggedUpdate(seq, update) for seq, update in enumerate(updates, row.first)]
 
 
 def rejected(connection: sqlite3.Connection, document_id: int) -> set[int]:

@@ -23,8 +23,10 @@ class _Stretch(NamedTuple):
 def examine(connection: sqlite3.Connection, document_id: int) -> list[Problem]:
     """See ``Store.examine``."""
     problems = [problem for problem, _ in _unreadable(connection, document_id)]
-    for gap in _gaps(connection, document_id):
-        problems.append(Problem("log", gap.first, f"updates {gap.first} to {gap.seq} are missing"))
+    problems += [
+        Problem("log", gap.first, f"updates {gap.first} to {gap.seq} are missing")
+        for gap in _gaps(connection, document_id)
+    ]
     return problems
 
 
@@ -59,10 +61,13 @@ def _unreadable(connection: sqlite3.Connection, document_id: int) -> list[tuple[
     """What is stored and cannot be read, and the numbers it took up that nothing else stands for."""
     found: list[tuple[Problem, _Stretch | None]] = []
     row = connection.execute(
-        "SELECT seq, state, checksum FROM snapshots WHERE document = ?", (document_id,)
+        "SELECT seq, packed, state, checksum FROM snapshots WHERE document = ?", (document_id,)
     ).fetchone()
-    if row is not None and rows.checksum(row[1]) != row[2]:
-        found.append((Problem("snapshot", row[0], "does not match its checksum"), None))
+    if row is not None:
+        try:
+            rows.unpack_state(rows.State(*row[1:]), "the snapshot")
+        except DocumentDamaged as error:
+            found.append((Problem("snapshot", row[0], str(error)), None))
     for seq, count, at, authors, payload, expected in connection.execute(
         "SELECT seq, count, at, authors, payload, checksum FROM log WHERE document = ? ORDER BY seq",
         (document_id,),

@@ -67,6 +67,7 @@ def history(db: Database) -> None:
     db.execute("ALTER TABLE documents ADD COLUMN generation INTEGER NOT NULL DEFAULT 0")
     db.execute("ALTER TABLE documents ADD COLUMN quarantine TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE log ADD COLUMN authors BLOB NOT NULL DEFAULT x''")
+    db.execute("ALTER TABLE snapshots ADD COLUMN packed INTEGER NOT NULL DEFAULT 0")
     # `connection` is random; who it was can be erased without touching what was written.
     db.execute("""
         CREATE TABLE authors (

@@ -55,6 +55,14 @@ class IdRanges:
         at = bisect_right(ends, start)
         return at < len(ends) and self._starts[client][at] <= start and end <= ends[at]
 
+    def contains(self, other: "IdRanges") -> bool:
+        """Whether everything in ``other`` is in the set."""
+        return all(
+            self.covers(client, start, end)
+            for client in other.clients()
+            for start, end in other.intervals(client)
+        )
+
     def update(self, other: "IdRanges") -> None:
         """Adds everything that is in ``other``."""
         for client in other.clients():

@@ -1,11 +1,14 @@
-"""What a document may be called."""
+"""What a document may be called, and what people call themselves."""
 
+import json
 import unicodedata
 from typing import Final
 
 from collabd.errors import InvalidName
 
 MAX_NAME_BYTES: Final = 255
+MAX_CLAIMED: Final = 100
+"""Characters of a name that somebody gives himself."""
 
 
 def check_name(name: str) -> str:
@@ -30,3 +33,18 @@ def check_name(name: str) -> str:
     if not {"", ".", ".."}.isdisjoint(name.split("/")):
         raise InvalidName("between slashes there must be something other than '.' and '..'")
     return name
+
+
+def claimed_name(state: str | None) -> str:
+    """What somebody calls himself in his presence (``user.name``, as editors' bindings have it); empty if he
+    does not."""
+    try:
+        presence = json.loads(state or "null")
+    except ValueError:
+        return ""
+    user = presence.get("user") if isinstance(presence, dict) else None
+    name = user.get("name") if isinstance(user, dict) else None
+    if not isinstance(name, str):
+        return ""
+    readable = "".join(c for c in name if unicodedata.category(c) not in ("Cc", "Cs"))
+    return readable.strip()[:MAX_CLAIMED]

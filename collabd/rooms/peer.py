@@ -1,11 +1,13 @@
 """One connection to a room."""
 
 import itertools
+import secrets
 from collections import deque
 from typing import Final
 
 from collabd.auth.base import ANONYMOUS, Access, Principal
 from collabd.errors import CollabdError
+from collabd.persistence.base import Author
 from collabd.protocol.session import Session
 
 from .outbox import Frame, Outbox
@@ -16,6 +18,11 @@ _numbers: Final = itertools.count(1)
 def next_number() -> int:
     """A number for somebody who writes, different from all others in this process."""
     return next(_numbers)
+
+
+def author_of(principal: Principal, address: str = "") -> Author:
+    """What history shall say of a new connection, request or command of a principal."""
+    return Author(secrets.randbits(63) or 1, principal.id, principal.name, address)
 
 
 class Peer:
@@ -30,10 +37,12 @@ class Peer:
         "access",
         "acknowledges",
         "address",
+        "author",
         "held",
         "held_size",
         "is_quiet",
         "joined_at",
+        "named_at",
         "number",
         "outbox",
         "principal",
@@ -56,6 +65,9 @@ class Peer:
         self.principal = principal
         self.access = access
         self.address = address
+        self.author = author_of(principal, address)
+        self.named_at = 0.0
+        """When the author's name was last looked for in the peer's presence, on the event loop's clock."""
         self.acknowledges = acknowledges
         self.joined_at = 0.0
         self.updates = 0

@@ -89,6 +89,12 @@ class Presence:
         """The awareness client id that a connection speaks for."""
         return self._owned.get(peer)
 
+    def state_of(self, peer: int) -> str | None:
+        """What the connection said last about itself, as JSON."""
+        client = self._owned.get(peer)
+        entry = None if client is None else self._present.get(client)
+        return None if entry is None else entry.state
+
     def _may_speak(self, peer: int, entry: Entry) -> bool:
         owner = self._owner.get(entry.client)
         if owner == peer:

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from collabd.errors import CollabdError, DocumentDeleted, Overloaded, ShuttingDown
-from collabd.persistence.base import Store, StoredDocument
+from collabd.errors import CollabdError, DocumentDamaged, DocumentDeleted, Overloaded, ShuttingDown
+from collabd.persistence.base import UNKNOWN, Author, Store, StoredDocument
 from collabd.protocol.intake import Intake
 from collabd.protocol.update import check_update
 
@@ -14,7 +14,7 @@ from .names import check_name
 from .observer import Observer, Silent
 from .peer import Peer
 from .replica import Replica
-from .room import DocumentRoom, RoomLimits
+from .room import Compact, DocumentRoom, RoomLimits
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class Registry:
     """Opens and keeps rooms.
 
     Args:
+        compact: asks for a document to be compacted; without it none is.
         idle_seconds: how long a room stays loaded after its last peer has left.
         keepalive_seconds: how long a peer may be left without a message, at most.
 
@@ -35,12 +36,14 @@ class Registry:
         *,
         limits: RoomLimits | None = None,
         observer: Observer | None = None,
+        compact: Compact | None = None,
         idle_seconds: float = 30.0,
         keepalive_seconds: float = 15.0,
     ) -> None:
         self._store = store
         self._limits = limits or RoomLimits()
         self._observer = observer or Silent()
+        self._compact = compact
         self._idle_seconds = idle_seconds
         self._keepalive_seconds = keepalive_seconds
         self._rooms: dict[str, DocumentRoom] = {}
@@ -90,9 +93,9 @@ class Registry:
         room.join(peer)
         return room
 
-    async def create(self, name: str, update: bytes) -> DocumentRoom:
+    async def create(self, name: str, update: bytes, author: Author = UNKNOWN) -> DocumentRoom:
         """Make a document from its first content (Yjs v1 update), also under a name whose document was
-        deleted.
+        deleted; ``author`` is who history names.
 
         Raises:
             DocumentExists: it has content already.
@@ -103,10 +106,10 @@ class Registry:
             room = await self.open(name)
         except DocumentDeleted:
             if name in self._opening:  # somebody else is creating it
-                return await self.create(name, update)
-            await self._recreate(name, update)
+                return await self.create(name, update, author)
+            await self._recreate(name, update, author)
             return await self.open(name)
-        await room.seed(update)
+        await room.seed(update, author)
         return room
 
     async def delete(self, name: str) -> None:
@@ -171,25 +174,37 @@ class Registry:
         started = asyncio.get_running_loop().time()
         stored = await self._store.load(name)
         try:
-            intake = None if stored is None else await Replica.read(stored.snapshot)
-            room = self._new_room(name, stored, intake)
+            room = await self._made_from(name, stored)
         except CollabdError as error:
             logger.error("document %s cannot be opened: %s", name, error)
             raise
         self._enter(name, room, started)
 
-    async def _recreate(self, name: str, update: bytes) -> None:
+    async def _made_from(self, name: str, stored: StoredDocument | None) -> DocumentRoom:
+        if stored is None or stored.snapshot is None:
+            return self._new_room(name, stored)
+        try:
+            intake = await Replica.read(stored.snapshot)
+            return self._new_room(name, stored, intake)
+        except DocumentDamaged as damage:
+            logger.warning("document %s is opened from its whole log: %s", name, damage)
+            try:
+                return self._new_room(name, await self._store.load(name, whole=True))
+            except DocumentDamaged:
+                raise damage from None
+
+    async def _recreate(self, name: str, update: bytes, author: Author) -> None:
         """Make a new document under a deleted name. Nobody gets its room before it is committed."""
         try:
-            await asyncio.shield(self._begin(name, self._revive(name, update)))
+            await asyncio.shield(self._begin(name, self._revive(name, update, author)))
         except DocumentDeleted as error:
             raise error.__cause__ or error from None
 
-    async def _revive(self, name: str, update: bytes) -> None:
+    async def _revive(self, name: str, update: bytes, author: Author) -> None:
         started = asyncio.get_running_loop().time()
         room = self._new_room(name, None, revive=True)
         try:
-            await room.seed(update)
+            await room.seed(update, author)
         except CollabdError as error:
             # For whoever waits to open the document, nothing has changed.
             raise DocumentDeleted(f"{name} was deleted") from error
@@ -199,7 +214,14 @@ class Registry:
         self, name: str, stored: StoredDocument | None, intake: Intake | None = None, *, revive: bool = False
     ) -> DocumentRoom:
         return DocumentRoom(
-            name, self._store, stored, intake, limits=self._limits, observer=self._observer, revive=revive
+            name,
+            self._store,
+            stored,
+            intake,
+            limits=self._limits,
+            observer=self._observer,
+            compact=self._compact,
+            revive=revive,
         )
 
     def _enter(self, name: str, room: DocumentRoom, started: float) -> None:

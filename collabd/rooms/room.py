@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from pycrdt import Awareness, Channel, Doc
 from pycrdt.websocket import YRoom
 
-from collabd.auth.base import Access
+from collabd.auth.base import ANONYMOUS, Access
 from collabd.errors import (
     CollabdError,
     DocumentExists,
@@ -25,7 +25,7 @@ from collabd.errors import (
     Overloaded,
     UpdateRejected,
 )
-from collabd.persistence.base import Appended, Store, StoredDocument
+from collabd.persistence.base import UNKNOWN, Appended, Author, Store, StoredDocument
 from collabd.protocol import messages
 from collabd.protocol.awareness import Entry
 from collabd.protocol.awareness import encode as encode_awareness
@@ -40,6 +40,7 @@ from collabd.protocol.session import (
 from collabd.protocol.update import check_update
 
 from .channel import serve_channel
+from .names import claimed_name
 from .observer import Observer
 from .outbox import Frame
 from .peer import Peer, next_number
@@ -63,6 +64,11 @@ PRESENCE_EPOCH: Final = 1_767_225_600
 PRESENCE_CLOCKS_PER_SECOND: Final = 16
 """More than a room gives out on average, and few enough for clocks to stay within 32 bits until 2034."""
 KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
+NAME_HOLDS: Final = 10.0
+"""Seconds after which it is looked again what somebody who did not sign in calls himself."""
+
+Compact = Callable[[str], "asyncio.Future[int]"]
+"""Asks for a document to be compacted, soon; the answer is the size of its snapshot in bytes then."""
 
 
 class RoomLimits(NamedTuple):
@@ -96,6 +102,7 @@ class DocumentRoom(YRoom):
         *,
         limits: RoomLimits,
         observer: Observer,
+        compact: Compact | None = None,
         revive: bool = False,
     ) -> None:
         # YRoom's own initialization would observe the document and enter the server as a participant.
@@ -109,11 +116,16 @@ class DocumentRoom(YRoom):
         self._store = store
         self._limits = limits
         self._observer = observer
+        self._compact = compact
+        self._compacting: asyncio.Future[int] | None = None
         self._revive = revive
+        self._is_seed = False
         self._state = RoomState(max_backlog=limits.backlog_bytes, max_early=limits.early_bytes)
         self._presence = Presence(int((time.time() - PRESENCE_EPOCH) * PRESENCE_CLOCKS_PER_SECOND))
         self._news: dict[int, Entry] = {}
         self._peers: dict[int, Peer] = {}
+        self._authors: dict[int, Author] = {}
+        """Who wrote what is not committed yet, and who may write."""
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._postponed: list[tuple[Peer, bytes | None]] | None = None
         """While the document is rebuilt: who is to be sent step 1 (None) or step 2 (for a state vector)."""
@@ -176,6 +188,7 @@ class DocumentRoom(YRoom):
         if self._state.is_full:
             raise Overloaded("too much waits to be saved in this document")
         self._peers[peer.number] = peer
+        self._authors[peer.number] = peer.author
         peer.joined_at = self._loop.time()
         self._observer.joined(self.name, peer.number, peer.principal.id, peer.address)
         self._ask(peer)
@@ -327,8 +340,8 @@ class DocumentRoom(YRoom):
             raise Overloaded("the document is being rebuilt")
         return self._replica
 
-    async def submit(self, update: bytes) -> int:
-        """Bring in an update (Yjs v1) like one that came from a peer.
+    async def submit(self, update: bytes, author: Author = UNKNOWN) -> int:
+        """Bring in an update (Yjs v1) like one that came from a peer; ``author`` is who history names.
 
         Returns:
             a sequence number at which the log holds it.
@@ -348,10 +361,11 @@ class DocumentRoom(YRoom):
             return self.head
         waiting: asyncio.Future[int] = self._loop.create_future()
         self._waiting[number] = waiting
+        self._authors[number] = author
         self._flush_soon()
         return await waiting
 
-    async def seed(self, update: bytes) -> int:
+    async def seed(self, update: bytes, author: Author = UNKNOWN) -> int:
         """Bring in the first content of a document, exactly once; see :meth:`submit`.
 
         Raises:
@@ -359,9 +373,13 @@ class DocumentRoom(YRoom):
         """
         if not self._state.is_blank:
             raise DocumentExists(f"{self.name} already has content")
-        return await self.submit(update)
+        self._is_seed = True
+        try:
+            return await self.submit(update, author)
+        finally:
+            self._is_seed = False
 
-    async def edit(self, change: Callable[[Doc[Any]], None]) -> int:
+    async def edit(self, change: Callable[[Doc[Any]], None], author: Author = UNKNOWN) -> int:
         """Change the document as ``change`` changes the copy it is given; see :meth:`submit`.
 
         ``change`` must not await.
@@ -370,7 +388,7 @@ class DocumentRoom(YRoom):
         copy.apply_update(self.state())
         before = copy.get_state()
         change(copy)
-        return await self.submit(copy.get_update(before))
+        return await self.submit(copy.get_update(before), author)
 
     # From pending to committed to seen
 
@@ -388,13 +406,38 @@ class DocumentRoom(YRoom):
         batch = self._state.take_batch()
         if batch is not None:
             self._handed_over_at = self._loop.time()
-            appended = self._store.append(self.name, self.document_id, batch.updates, revive=self._revive)
+            appended = self._store.append(
+                self.name,
+                self.document_id,
+                batch.updates,
+                self._authors_of(batch),
+                revive=self._revive,
+                first=self._is_seed,
+            )
+            self._is_seed = False
             appended.add_done_callback(self._on_answer)
+
+    def _authors_of(self, batch: Batch) -> list[Author]:
+        """Who sent each update of a batch."""
+        now = self._loop.time()
+        for number in batch.counts:
+            peer = self._peers.get(number)
+            if peer is None or peer.principal is not ANONYMOUS or now - peer.named_at < NAME_HOLDS:
+                continue
+            peer.named_at = now
+            name = claimed_name(self._presence.state_of(number))
+            if name:
+                self._authors[number] = peer.author = peer.author._replace(name=name)
+        authors = self._authors
+        return [authors[number] for number in batch.authors]
 
     def _on_answer(self, appended: "asyncio.Future[Appended]") -> None:
         failure = appended.exception()
         if failure is not None:
             self._state.abandon()
+            if isinstance(failure, DocumentExists):
+                self._refuse_waiting(failure)
+                failure = Overloaded("somebody else has just made this document; come back")
             self.end(failure if isinstance(failure, CollabdError) else CollabdError("the log failed"))
             return
         self.document_id, last_seq = appended.result()
@@ -446,7 +489,9 @@ class DocumentRoom(YRoom):
                 self._ask(self._peers[number])
         if len(self._state.early) != early_before:
             self._observer.early(len(self._state.early) - early_before)
-        self._snapshot_if_due()
+        self._compact_if_due()
+        if len(self._authors) > len(self._peers) and self._state.is_settled:
+            self._authors = {number: peer.author for number, peer in self._peers.items()}
         self._progress.set()
         if self._state.has_pending:
             self._flush_soon()
@@ -479,20 +524,25 @@ class DocumentRoom(YRoom):
             else:
                 peer.send(frame)
 
-    # Snapshots, rebuilding, the end
+    # Compaction, rebuilding, the end
 
-    def _snapshot_if_due(self) -> None:
-        """Begin a snapshot when the tail costs more to read than the snapshot is worth, so that their cost
-        stays in proportion to what is written."""
+    def _compact_if_due(self) -> None:
+        """Ask for compaction when the tail costs more to read than that is worth, so that its cost stays in
+        proportion to what is written."""
         limits = self._limits
+        if self._compact is None or self._compacting is not None:
+            return
         if self._tail_updates >= limits.snapshot_updates_at_most or (
             self._tail_updates >= limits.snapshot_updates and self._tail_bytes * 4 >= self._snapshot_size
         ):
-            state = self._replica.state()
             self._tail_updates = self._tail_bytes = 0
-            self._snapshot_size = len(state)
-            early = [early.seq for early in self._state.early]
-            self._in_background(self._store.save_snapshot(self._id, self.head, state, early))
+            self._compacting = self._compact(self.name)
+            self._compacting.add_done_callback(self._on_compacted)
+
+    def _on_compacted(self, compacted: "asyncio.Future[int]") -> None:
+        self._compacting = None
+        if not compacted.cancelled() and compacted.exception() is None:
+            self._snapshot_size = compacted.result()
 
     @property
     def _id(self) -> int:
@@ -568,12 +618,15 @@ class DocumentRoom(YRoom):
         self._refusal = error
         for peer in list(self._peers.values()):
             peer.close(error)
+        self._refuse_waiting(error)
+        self._progress.set()
+        self._observer.early(-len(self._state.early))
+
+    def _refuse_waiting(self, error: CollabdError) -> None:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(error)
         self._waiting.clear()
-        self._progress.set()
-        self._observer.early(-len(self._state.early))
 
     @property
     def has_ended(self) -> bool:

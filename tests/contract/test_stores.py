@@ -126,7 +126,7 @@ async def test_a_snapshot_stands_for_what_came_before_it(store: Store) -> None:
 
 
 async def test_a_snapshot_within_a_batch_leaves_the_rest_of_the_batch(store: Store) -> None:
-    document_id, _ = await store.append("notes", None, [b"1", b"2", b"3", b"4"])
+    await store.append("notes", None, [b"1", b"2", b"3", b"4"])
     await compact(store, "notes", 2, b"one and two")
     assert await tail(store, "notes") == [(3, b"3"), (4, b"4")]
 
@@ -382,6 +382,9 @@ async def test_content_is_given_once(store: Store) -> None:
     assert (await store.append("notes", None, [b"new"], revive=True, first=True)).last_seq == 1
     with pytest.raises(DocumentExists):
         await store.append("notes", None, [b"new"], revive=True, first=True)
+    other, _ = await store.append("other", None, [b"bad"], first=True)
+    await store.reject(other, [1])
+    assert (await store.append("other", other, [b"good"], first=True)).last_seq == 2
 
 
 async def test_versions_have_names(store: Store) -> None:

@@ -1,5 +1,7 @@
 """How updates are packed into rows."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,7 +82,7 @@ def test_rows_go_into_as_many_segments_as_it_takes() -> None:
 def test_authors_are_kept_as_runs(authors: list[int]) -> None:
     runs = rows.unpack_authors(rows.pack_authors(authors))
     assert [author for author, count in runs for _ in range(count)] == authors
-    assert all(one != two for (one, _), (two, _) in zip(runs, runs[1:], strict=False))
+    assert all(one != two for (one, _), (two, _) in pairwise(runs))
     assert rows.pack_runs(runs) == rows.pack_authors(authors)
 
 
@@ -95,3 +97,16 @@ def test_a_changed_author_is_noticed() -> None:
     assert rows.verify(b"payload", expected, "the row", authors) == b"payload"
     with pytest.raises(DocumentDamaged):
         rows.verify(b"payload", expected, "the row", rows.pack_authors([1, 2, 2]))
+
+
+@given(st.one_of(st.binary(max_size=50), st.binary(min_size=1, max_size=20).map(lambda some: some * 50)))
+def test_a_state_is_stored_as_it_is_or_compressed(state: bytes) -> None:
+    stored = rows.pack_state(state)
+    assert len(stored.stored) <= len(state)
+    assert rows.unpack_state(stored, "it") == state
+    broken = b"\0" + stored.stored
+    with pytest.raises(DocumentDamaged, match="it does not match"):
+        rows.unpack_state(stored._replace(stored=broken), "it")
+    if stored.packed:
+        with pytest.raises(DocumentDamaged, match="it cannot be read"):
+            rows.unpack_state(rows.State(1, broken, rows.checksum(broken)), "it")

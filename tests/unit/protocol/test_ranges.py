@@ -73,3 +73,11 @@ def test_what_is_empty_is_false_and_nothing_else_equals_it() -> None:
     assert IdRanges() != {}
     assert repr(IdRanges([(1, 0, 2), (1, 2, 3)])) == "IdRanges([(1, 0, 3)])"
     assert IdRanges().intervals(1) == []
+
+
+def test_a_set_contains_what_is_in_it() -> None:
+    some = IdRanges([(1, 0, 10), (2, 5, 6)])
+    assert some.contains(IdRanges())
+    assert some.contains(IdRanges([(1, 3, 4), (1, 6, 10), (2, 5, 6)]))
+    assert not some.contains(IdRanges([(1, 9, 11)]))
+    assert not some.contains(IdRanges([(3, 0, 1)]))

@@ -7,8 +7,9 @@ from typing import Any, Self
 from pycrdt import Doc, Map, Text, TransactionEvent
 
 from collabd.auth.base import ANONYMOUS, Access, Principal
+from collabd.compaction import Compactor
 from collabd.errors import CollabdError
-from collabd.persistence.base import Appended, DocumentInfo, StoredDocument
+from collabd.persistence.base import Appended, Author, Compaction, DocumentInfo, StoredDocument
 from collabd.persistence.memory import MemoryStore
 from collabd.protocol import awareness, messages
 from collabd.rooms.observer import Silent
@@ -215,13 +216,22 @@ class ScriptedStore(MemoryStore):
         self.snapshot_error: Exception | None = None
 
     def append(
-        self, name: str, document_id: int | None, updates: Sequence[bytes], *, revive: bool = False
+        self,
+        name: str,
+        document_id: int | None,
+        updates: Sequence[bytes],
+        authors: Sequence[Author] = (),
+        *,
+        revive: bool = False,
+        first: bool = False,
     ) -> asyncio.Future[Appended]:
         updates = list(updates)
         self.batches.append(updates)
 
         def commit() -> asyncio.Future[Appended]:
-            return super(ScriptedStore, self).append(name, document_id, updates, revive=revive)
+            return super(ScriptedStore, self).append(
+                name, document_id, updates, authors, revive=revive, first=first
+            )
 
         if not self.holds:
             return commit()
@@ -244,20 +254,20 @@ class ScriptedStore(MemoryStore):
         future, _ = self.held.pop(0)
         future.set_exception(error)
 
-    async def load(self, name: str) -> StoredDocument | None:
+    async def load(self, name: str, *, whole: bool = False) -> StoredDocument | None:
         self.loads += 1
         if self.load_errors:
             raise self.load_errors.pop(0)
         try:
-            return await super().load(name)
+            return await super().load(name, whole=whole)
         finally:
             await self.may_load.wait()
 
-    async def save_snapshot(self, document_id: int, seq: int, state: bytes, early: Sequence[int]) -> None:
+    async def compact(self, document_id: int, compaction: Compaction) -> bool:
         if self.snapshot_error is not None:
             raise self.snapshot_error
-        self.snapshots.append((seq, list(early)))
-        await super().save_snapshot(document_id, seq, state, early)
+        self.snapshots.append((compaction.seq, list(compaction.early)))
+        return await super().compact(document_id, compaction)
 
     async def rows(self, name: str = SAVED_AS) -> int:
         """How many updates were ever committed."""
@@ -301,6 +311,11 @@ class Notes(Silent):
         self.early_now += change
 
 
+async def at_once(function: Callable[..., Any], *arguments: object) -> Any:
+    """Call a function here and now, where others would do it in another process."""
+    return function(*arguments)
+
+
 class House:
     """A store with rooms in it."""
 
@@ -314,8 +329,14 @@ class House:
     ) -> None:
         self.store = store or ScriptedStore(holds=holds)
         self.notes = Notes()
+        self.compactor = Compactor(self.store, run=at_once)
         self.registry = Registry(
-            self.store, limits=limits, observer=self.notes, idle_seconds=idle_seconds, keepalive_seconds=15.0
+            self.store,
+            limits=limits,
+            observer=self.notes,
+            compact=self.compactor.soon,
+            idle_seconds=idle_seconds,
+            keepalive_seconds=15.0,
         )
 
     async def room(self, name: str = SAVED_AS) -> DocumentRoom:

@@ -16,6 +16,7 @@ from collabd.errors import (
     StoreUnavailable,
     UpdateRejected,
 )
+from collabd.persistence.base import Compaction
 from collabd.persistence.memory import MemoryStore
 from collabd.rooms import replica as replica_module
 from collabd.rooms.outbox import QueuedOutbox
@@ -121,7 +122,7 @@ async def test_a_room_that_cannot_be_made_from_what_is_stored_is_told_and_logged
     house = House()
     snapshot = Writer(1).append(POISON)
     appended = await house.store.append(SAVED_AS, None, [snapshot])
-    await house.store.save_snapshot(appended.document_id, 1, snapshot, [])
+    await house.store.compact(appended.document_id, Compaction(0, 1, snapshot, keep_history=False))
     monkeypatch.setattr(replica_module, "Doc", faulty_doc([PanicException("corrupt")]))
     with pytest.raises(DocumentDamaged):
         await house.room()

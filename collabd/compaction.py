@@ -1,0 +1,193 @@
+"""Compaction: a snapshot takes the place of the log under it, so that opening stays fast.
+
+A snapshot is made from what is stored, not from a room's document, so that a document that went wrong in
+memory never replaces what is right on disk. Before the store may move anything, the snapshot is loaded again
+and compared with what it was made from.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from pycrdt import Doc
+
+from collabd.errors import (
+    CollabdError,
+    DocumentDamaged,
+    MalformedInput,
+    UnsupportedFormat,
+    UpdateRejected,
+)
+from collabd.formats import content_of
+from collabd.persistence.base import Compaction, LoggedUpdate, Store, StoredDocument
+from collabd.protocol.intake import Intake
+from collabd.protocol.ranges import IdRanges
+from collabd.protocol.update import check_update
+from collabd.protocol.walk import walk
+from collabd.rooms.replica import EMPTY_UPDATE, Replica, reraise_unless_pycrdt
+from collabd.rooms.state import Early
+
+logger = logging.getLogger(__name__)
+
+Run = Callable[..., Awaitable[Any]]
+"""Calls a function with arguments somewhere else, where it holds nobody up."""
+
+TRIES: Final = 3
+"""How often a compaction begins anew because another one was faster."""
+
+
+class Compacted(NamedTuple):
+    """A snapshot that was checked."""
+
+    state: bytes
+    early: list[int]
+    rejected: list[int]
+    """Updates that turned out not to be applicable."""
+
+
+def compacted(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> Compacted:
+    """Make a snapshot of a stored document, and be sure of it. Takes long: call it elsewhere.
+
+    Raises:
+        DocumentDamaged: the document cannot be rebuilt, or the snapshot would hold something else.
+    """
+    logged = []
+    rejected = []
+    for seq, update in tail:
+        try:
+            logged.append(Early(seq, update, check_update(update)))
+        except MalformedInput:
+            rejected.append(seq)
+    replica = Replica.build(snapshot or EMPTY_UPDATE, logged)
+    rejected += replica.rejected
+    clocks = replica.clocks
+    early = [
+        seq
+        for seq, _, summary in logged
+        if seq not in replica.rejected
+        and any(end > clocks.get(client, 0) for client, _, end in (*summary.structs, *summary.deletes))
+    ]
+    state = replica.state()
+    _verify(state, replica)
+    return Compacted(state, early, sorted(rejected))
+
+
+def _verify(state: bytes, replica: Replica) -> None:
+    try:
+        reloaded = Intake(state)
+        # It has deletions beside those that were sent: of values that others took the place of.
+        if dict(reloaded.clocks) != dict(replica.clocks) or not reloaded.deletes.contains(replica.deletes):
+            raise DocumentDamaged("the snapshot would not cover what the log does")
+        again: Doc[Any] = Doc()
+        again.apply_update(state)
+        if IdRanges(walk(again.get_update()).deletes) != reloaded.deletes:
+            raise DocumentDamaged("the snapshot would have other deletions when it is loaded")
+        # What cannot be read in one go is compared by its ids alone.
+        with contextlib.suppress(UnsupportedFormat):
+            if content_of(again, state) != content_of(replica.doc, state):
+                raise DocumentDamaged("the snapshot would have other content than the log")
+    except (MalformedInput, UpdateRejected) as error:
+        raise DocumentDamaged(f"the snapshot could not be loaded: {error}") from error
+    except DocumentDamaged:
+        raise
+    except BaseException as error:
+        reraise_unless_pycrdt(error)
+        raise DocumentDamaged(f"the snapshot could not be read: {error}") from error
+
+
+class Compactor:
+    """Compacts documents in the background, one after the other.
+
+    Args:
+        run: calls a function elsewhere, such as in a worker process.
+        keep_history: whether what a snapshot stands for is kept as history.
+    """
+
+    def __init__(self, store: Store, *, run: Run, keep_history: bool = True) -> None:
+        self._store = store
+        self._run = run
+        self._keep_history = keep_history
+        self._due: dict[str, asyncio.Future[int]] = {}
+        self._working: asyncio.Task[None] | None = None
+
+    def soon(self, name: str) -> "asyncio.Future[int]":
+        """Compact a document when its turn comes; the answer is the size of its snapshot (bytes).
+
+        If that fails, it is logged, and the future has the error.
+        """
+        future = self._due.get(name)
+        if future is None:
+            future = self._due[name] = asyncio.get_running_loop().create_future()
+        if self._working is None:
+            self._working = asyncio.create_task(self._work())
+        return future
+
+    async def compact(self, name: str, *, keep_history: bool | None = None) -> int:
+        """Compact a document now. Returns the size of its snapshot in bytes; 0 if there is no such document.
+
+        Raises:
+            DocumentDamaged: it cannot be read, or compaction would lose something; nothing was changed.
+            DocumentDeleted: it was deleted.
+            StoreUnavailable: the store cannot commit at the moment.
+        """
+        keep = self._keep_history if keep_history is None else keep_history
+        for _ in range(TRIES):
+            stored = await self._store.load(name)
+            if stored is None:
+                return 0
+            try:
+                made = await self._run(compacted, stored.snapshot, stored.tail)
+            except DocumentDamaged:
+                if stored.snapshot is None:
+                    raise
+                stored = await self._whole(name)
+                made = await self._run(compacted, None, stored.tail)
+            if made.rejected:
+                await self._store.reject(stored.id, made.rejected)
+            compaction = Compaction(stored.snapshot_seq, stored.head, made.state, made.early, keep)
+            if await self._store.compact(stored.id, compaction):
+                return len(made.state)
+        return 0
+
+    async def close(self) -> None:
+        """Give up what is under way. Nothing is lost by that: a compaction happens whole or not at all."""
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.wait([self._working])
+        for future in self._due.values():
+            future.cancel()
+        self._due.clear()
+
+    async def _whole(self, name: str) -> StoredDocument:
+        stored = await self._store.load(name, whole=True)
+        assert stored is not None, "it was there a moment ago"
+        return stored
+
+    async def _work(self) -> None:
+        try:
+            while self._due:
+                name, future = next(iter(self._due.items()))
+                try:
+                    size = await self.compact(name)
+                except CollabdError as error:
+                    logger.warning("document %s is not compacted: %s", name, error)
+                    self._done(name, future, error)
+                except Exception as error:
+                    logger.exception("document %s is not compacted", name)
+                    self._done(name, future, error)
+                else:
+                    self._done(name, future, size)
+        finally:
+            self._working = None
+
+    def _done(self, name: str, future: "asyncio.Future[int]", outcome: int | Exception) -> None:
+        del self._due[name]
+        if future.done():
+            return
+        if isinstance(outcome, int):
+            future.set_result(outcome)
+        else:
+            future.set_exception(outcome)
+            future.exception()  # told already, by the log
