@@ -20,6 +20,7 @@ from collabd.rooms.room import RoomLimits
 from collabd.settings import Settings
 from collabd.telemetry import Telemetry
 from collabd.web.documents import Documents
+from collabd.web.history import history_routes
 from collabd.web.openapi import openapi_route
 from collabd.web.ops import ops_routes
 from collabd.web.pages import page_routes
@@ -130,6 +131,7 @@ def create_app(
         routes=[
             WebSocketRoute("/ws/{document:path}", socket),
             *documents.routes(),
+            *history_routes(documents),
             *ops_routes(
                 ping=service.store.ping,
                 draining=lambda: service.registry.is_draining,

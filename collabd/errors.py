@@ -6,6 +6,7 @@
     ├── InvalidName             a document name that cannot be one
     ├── NotAllowed              the principal lacks the right
     ├── NoSuchDocument          nothing was ever written under this name
+    ├── NoSuchVersion           the document cannot be seen as of that number
     ├── DocumentDeleted         the name holds a tombstone
     ├── DocumentExists          asked to create what is already there
     ├── DocumentDamaged         the log cannot be read back
@@ -15,6 +16,7 @@
     │   ├── SlowClient          the peer does not read what it is sent
     │   └── StoreUnavailable    the log cannot commit at the moment
     ├── ShuttingDown            this process is leaving
+    ├── CannotRestore           an old state cannot be brought back by an edit
     ├── UpdateRejected          a checked update that pycrdt still refused
     ├── StoreError              the store cannot be opened or used at all
     └── SettingsError           a setting that makes no sense
@@ -90,6 +92,22 @@ class NoSuchDocument(CollabdError):
     code = "no-such-document"
     close_code = 4404
     status = 404
+
+
+class NoSuchVersion(CollabdError):
+    """The document was never at that number, or what it was then is not kept."""
+
+    code = "no-such-version"
+    close_code = 4404
+    status = 404
+
+
+class CannotRestore(CollabdError):
+    """A document holds something that cannot be brought back by an edit."""
+
+    code = "cannot-restore"
+    close_code = 4424
+    status = 422
 
 
 class DocumentDeleted(CollabdError):

@@ -1,7 +1,16 @@
 """Documents as text, Markdown, HTML, JSON and notebooks, and back: bytes in, bytes out, no I/O."""
 
 from .read import READABLE, read
-from .render import EXTENSIONS, FORMATS, RENDERER_VERSION, Rendered, content_of, render
+from .render import (
+    EXTENSIONS,
+    FORMATS,
+    RENDERER_VERSION,
+    Rendered,
+    content_of,
+    has_root,
+    prose_format,
+    render,
+)
 
 __all__ = [
     "EXTENSIONS",
@@ -10,6 +19,8 @@ __all__ = [
     "RENDERER_VERSION",
     "Rendered",
     "content_of",
+    "has_root",
+    "prose_format",
     "read",
     "render",
 ]

@@ -82,6 +82,22 @@ def content_of(doc: "Doc[Any]", update: bytes) -> bytes:
     return _Document(doc, inspect(update)).json(None)
 
 
+def prose_format(update: bytes, root: str | None = None) -> str:
+    """``markdown`` if a document has formatting to show, else ``text``.
+
+    Raises:
+        UnsupportedFormat, DocumentDamaged: as :func:`render` does for text.
+    """
+    shape = inspect(update)
+    with loaded(update) as doc:
+        return _Document(doc, shape).prose_format(root)
+
+
+def has_root(update: bytes, root: str) -> bool:
+    """Whether something was ever put into a document's root of that name."""
+    return root in inspect(update).roots
+
+
 def _body(update: bytes, form: str, root: str | None, title: str) -> bytes:
     if form == "update":
         return update
@@ -131,6 +147,10 @@ class _Document:
         if self._roots[name] is Kind.XML:
             return plain_text(prosemirror.to_prose(self._nodes(name)))
         return str(self._doc.get(name, type=Text))
+
+    def prose_format(self, root: str | None) -> str:
+        shown = self._prose(choose(self._roots, root, _PROSE, "text"))
+        return "text" if isinstance(shown, str) else "markdown"
 
     def markdown(self, root: str | None) -> str:
         shown = self._prose(choose(self._roots, root, _PROSE, "Markdown"))

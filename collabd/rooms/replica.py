@@ -131,6 +131,11 @@ class Replica:
         """The delete set, as a copy."""
         return self._intake.deletes.copy()
 
+    @property
+    def early(self) -> list[bytes]:
+        """What waits for what it builds on: those parts of updates that do."""
+        return self._intake.early
+
     def state_vector(self) -> bytes:
         """The encoded state vector."""
         return self.doc.get_state()

@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from email.message import Message
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
@@ -20,28 +20,35 @@ from collabd.errors import (
     InvalidName,
     MalformedInput,
     NoSuchDocument,
+    NoSuchVersion,
     NotAllowed,
     TooLarge,
     UnsupportedFormat,
     UnsupportedMediaType,
 )
-from collabd.persistence.base import Author, DocumentInfo, Store
+from collabd.history import state_at
+from collabd.persistence.base import Author, DocumentInfo, HistoryEntry, Store
 from collabd.protocol.update import check_update
+from collabd.rooms import peer
 from collabd.rooms.names import check_name
 from collabd.rooms.observer import Observer
-from collabd.rooms.peer import author_of
 from collabd.rooms.registry import Registry
 
 from .negotiation import attachment, best_format, is_known
 from .problems import problem, problem_of
 
-VERBS: Final = ("GET", "PUT", "PATCH", "DELETE")
+VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_FORMAT: Final = "json"
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
+LONGEST_NUMBER: Final = 15
+"""Digits of a number in a query."""
 UTF8: Final = ("utf-8", "utf8", "us-ascii")
 NOSNIFF: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 EXPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; sandbox"
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Documents:
@@ -100,8 +107,33 @@ class Documents:
             parts.append(part)
         return b"".join(parts)
 
+    async def position(self, name: str) -> tuple[int, int]:
+        """Id and log position of a document, without loading it.
 
-class _Resource:
+        Raises:
+            NoSuchDocument: there is none.
+            DocumentDeleted: it was deleted.
+        """
+        room = self.registry.get(name)
+        if room is not None and room.document_id is not None:
+            return room.document_id, room.head
+        info = await self.store.find(name)
+        if info is None:
+            raise NoSuchDocument(f"nothing was saved under {name}")
+        return info.id, info.head
+
+    async def entries(self, document_id: int, upto: int) -> list[HistoryEntry]:
+        """A document's history from its beginning up to a number."""
+        history = self.store.history(document_id, upto=upto)
+        return [entry async for some in history for entry in some]
+
+    async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function of a module that takes long, elsewhere, and return what it does."""
+        async with self.converting:
+            return await asyncio.to_thread(function, *args, **kwargs)
+
+
+class Resource:
     """An ASGI application with a method for each verb it knows. Turns errors into problems."""
 
     def __init__(self, documents: Documents) -> None:
@@ -115,7 +147,7 @@ class _Resource:
         handler = handlers.get("GET" if request.method == "HEAD" else request.method)
         try:
             if handler is None:
-                allowed = ", ".join(["HEAD", *handlers])
+                allowed = ", ".join([*(["HEAD"] if "GET" in handlers else []), *handlers])
                 response = problem(
                     405, "method-not-allowed", f"{request.method} is not {allowed}", {"Allow": allowed}
                 )
@@ -127,10 +159,10 @@ class _Resource:
         await response(scope, receive, send)
 
 
-class _List(_Resource):
+class _List(Resource):
     async def get(self, request: Request) -> Response:
         query = request.query_params
-        limit = _limit(query.get("limit"))
+        limit = limit_of(query.get("limit"))
         found = await self.documents.store.documents(
             prefix=query.get("prefix", ""), after=query.get("after", ""), limit=limit + 1
         )
@@ -144,81 +176,106 @@ class _List(_Resource):
         return JSONResponse({"documents": listed, "next": following}, headers=NOSNIFF)
 
 
-class _Document(_Resource):
+class _Document(Resource):
     async def get(self, request: Request) -> Response:
-        name = _name(request)
+        name = name_of(request)
         await self.documents.demand(name, Access.READ)
         form, root = _format(request), request.query_params.get("root")
-        document_id, head = await self._position(name)
-        etag = _etag(document_id, head, form, root)
+        seq = number_of(request, "version")
+        document_id, head = await self.documents.position(name)
+        if seq is not None:
+            check_version(seq, head)
+        etag = _etag(document_id, head if seq is None else f"version {seq}", form, root)
         headers = {"ETag": etag, "Vary": "Accept", **NOSNIFF}
         if is_known(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
-        await self.documents.registry.open(name)  # a slow store holds up nobody else
-        async with self.documents.converting:
-            room = await self.documents.registry.open(name)
-            if room.document_id is None:
-                raise NoSuchDocument(f"nothing was saved under {name}")
-            # From here to the render no await, so that the tag and the content belong together.
-            headers["ETag"] = _etag(room.document_id, room.head, form, root)
-            update = room.state()
-            title = name.rpartition("/")[2]
-            rendered = await asyncio.to_thread(formats.render, update, form, root, title)
+        title = name.rpartition("/")[2]
+        if seq is not None:
+            entries = await self.documents.entries(document_id, seq)
+            rendered = await self.documents.work(_render_version, entries, seq, form, root, title)
+        else:
+            await self.documents.registry.open(name)  # a slow store holds up nobody else
+            async with self.documents.converting:
+                room = await self.documents.registry.open(name)
+                if room.document_id is None:
+                    raise NoSuchDocument(f"nothing was saved under {name}")
+                # From here to the render no await, so that the tag and the content belong together.
+                headers["ETag"] = _etag(room.document_id, room.head, form, root)
+                update = room.state()
+                rendered = await asyncio.to_thread(formats.render, update, form, root, title)
         if form == "html":
             headers["Content-Security-Policy"] = EXPORT_POLICY
         if request.query_params.get("download"):
-            headers["Content-Disposition"] = attachment(_filename(name, form))
+            marked = name if seq is None else f"{name}-{seq}"
+            headers["Content-Disposition"] = attachment(_filename(marked, form))
         return Response(rendered.body, headers=headers, media_type=rendered.media_type)
 
     async def put(self, request: Request) -> Response:
-        name = _name(request)
+        name = name_of(request)
         await self.documents.demand(name, Access.WRITE)
         media_type = _media_type(request)
         body = await self.documents.body_of(request)
         async with self.documents.converting:
             update = await asyncio.to_thread(formats.read, body, media_type)
-        room = await self.documents.registry.create(name, update, _author(request))
+        room = await self.documents.registry.create(name, update, author_of(request))
         answer = {"name": name, "id": room.document_id, "seq": room.head}
         return JSONResponse(answer, 201, {"Location": quote(request.scope["path"]), **NOSNIFF})
 
     async def patch(self, request: Request) -> Response:
-        name = _name(request)
+        name = name_of(request)
         await self.documents.demand(name, Access.WRITE)
         update = await self.documents.body_of(request)
         check_update(update)
-        await self._position(name)
+        await self.documents.position(name)
         room = await self.documents.registry.open(name)
-        return JSONResponse({"seq": await room.submit(update, _author(request))}, headers=NOSNIFF)
+        return JSONResponse({"seq": await room.submit(update, author_of(request))}, headers=NOSNIFF)
 
     async def delete(self, request: Request) -> Response:
-        name = _name(request)
+        name = name_of(request)
         await self.documents.demand(name, Access.ADMIN)
         await self.documents.registry.delete(name)
         return Response(status_code=204)
 
-    async def _position(self, name: str) -> tuple[int, int]:
-        """Id and log position of a document, without loading it."""
-        room = self.documents.registry.get(name)
-        if room is not None and room.document_id is not None:
-            return room.document_id, room.head
-        info = await self.documents.store.find(name)
-        if info is None:
-            raise NoSuchDocument(f"nothing was saved under {name}")
-        return info.id, info.head
 
-
-def _author(request: Request) -> Author:
-    """Who history names for what the request changes."""
-    return author_of(ANONYMOUS, request.client.host if request.client else "")
-
-
-def _name(request: Request) -> str:
+def name_of(request: Request) -> str:
     """The document's name in the path, which servers decode whether or not it is UTF-8."""
     try:
         unquote(request.scope.get("raw_path") or b"", errors="strict")
     except UnicodeDecodeError:
         raise InvalidName("the name is not UTF-8") from None
     return check_name(request.path_params["document"])
+
+
+def author_of(request: Request) -> Author:
+    """Whom history names as the author of what a request does."""
+    address = "" if request.client is None else request.client.host
+    return peer.author_of(ANONYMOUS, address)
+
+
+def number_of(request: Request, key: str) -> int | None:
+    """A number in the query, if it is there.
+
+    Raises:
+        MalformedInput: it is none.
+    """
+    text = request.query_params.get(key)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER):
+        raise MalformedInput(f"{key} is a number")
+    return int(text)
+
+
+def check_version(seq: int, head: int) -> None:
+    """Raise NoSuchVersion unless the document, with this last number, was ever at that one."""
+    if not 1 <= seq <= head:
+        raise NoSuchVersion(f"the document has no version {seq}: its versions are 1 to {head}")
+
+
+def _render_version(
+    entries: Sequence[HistoryEntry], seq: int, form: str, root: str | None, title: str
+) -> formats.Rendered:
+    return formats.render(state_at(entries, seq), form, root, title)
 
 
 def _media_type(request: Request) -> str:
@@ -249,12 +306,17 @@ def _filename(name: str, form: str) -> str:
     return name.rpartition("/")[2].removesuffix(ending) + ending
 
 
-def _etag(document_id: int, head: int, form: str, root: str | None) -> str:
-    key = repr((document_id, head, form, root, formats.RENDERER_VERSION))
+def _etag(document_id: int, position: int | str, form: str, root: str | None) -> str:
+    key = repr((document_id, position, form, root, formats.RENDERER_VERSION))
     return f'"{hashlib.blake2s(key.encode(), digest_size=16).hexdigest()}"'
 
 
-def _limit(text: str | None) -> int:
+def limit_of(text: str | None) -> int:
+    """How many to list, at most, if a query says so.
+
+    Raises:
+        MalformedInput: it is no number, or too large.
+    """
     if text is None:
         return DEFAULT_LIMIT
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAX_LIMIT):
@@ -266,11 +328,12 @@ def _listed(info: DocumentInfo) -> dict[str, Any]:
     return {
         "name": info.name,
         "id": info.id,
-        "created_at": _time(info.created_at),
-        "updated_at": _time(info.updated_at),
+        "created_at": time_of(info.created_at),
+        "updated_at": time_of(info.updated_at),
         "updates": info.head,
     }
 
 
-def _time(seconds: float) -> str:
+def time_of(seconds: float) -> str:
+    """A time as answers give it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,12 +8,14 @@ from starlette.routing import BaseRoute, Route
 
 from collabd import formats
 from collabd.errors import (
+    CannotRestore,
     CollabdError,
     DocumentDeleted,
     DocumentExists,
     InvalidName,
     MalformedInput,
     NoSuchDocument,
+    NoSuchVersion,
     NotAllowed,
     Overloaded,
     TooLarge,
@@ -30,6 +32,8 @@ SEQ: Final = {
     "type": "integer",
     "description": "A number at which the log holds the change; numbers are gapless per document.",
 }
+
+NUMBER: Final = {"type": "integer", "minimum": 1}
 
 
 def openapi_route() -> BaseRoute:
@@ -67,6 +71,15 @@ def _description() -> dict[str, Any]:
                 "patch": _change(),
                 "delete": _delete(),
             },
+            "/api/v1/history/{document}": {"parameters": [name], "get": _history()},
+            "/api/v1/versions/{document}": {
+                "parameters": [name],
+                "get": _versions(),
+                "post": _name_version(),
+                "delete": _remove_version(),
+            },
+            "/api/v1/diff/{document}": {"parameters": [name], "get": _diff()},
+            "/api/v1/restore/{document}": {"parameters": [name], "post": _restore()},
             "/openapi.json": {"get": _plain("This description.", "application/json")},
             "/healthz": {"get": _plain("The process is alive.", "text/plain")},
             "/readyz": {
@@ -149,6 +162,7 @@ def _read() -> dict[str, Any]:
                 {"type": "string", "enum": list(formats.FORMATS), "default": "json"},
             ),
             _query("root", "Which root to show; one that is there.", {"type": "string"}),
+            _query("version", "As of this number.", NUMBER),
             _query("download", "Make a browser save the answer.", {"type": "string"}),
             {
                 "name": "If-None-Match",
@@ -165,7 +179,16 @@ def _read() -> dict[str, Any]:
             },
             "304": {"description": "It has not changed."},
         }
-        | _problems(InvalidName, NotAllowed, NoSuchDocument, UnsupportedFormat, DocumentDeleted, Overloaded),
+        | _problems(
+            InvalidName,
+            MalformedInput,
+            NotAllowed,
+            NoSuchDocument,
+            NoSuchVersion,
+            UnsupportedFormat,
+            DocumentDeleted,
+            Overloaded,
+        ),
     }
 
 
@@ -214,6 +237,146 @@ def _delete() -> dict[str, Any]:
         "summary": "Delete a document; a tombstone stays under its name.",
         "responses": {"204": {"description": "It is deleted, and whoever was connected is closed."}}
         | _problems(NotAllowed, NoSuchDocument, DocumentDeleted, InvalidName),
+    }
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _array(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+TIME: Final = {"type": "string", "format": "date-time"}
+STRING: Final = {"type": "string"}
+
+
+def _history() -> dict[str, Any]:
+    change = _object(
+        first=SEQ,
+        seq=SEQ,
+        started_at=TIME,
+        ended_at=TIME,
+        authors=_array(_object(principal=STRING, name=STRING, updates={"type": "integer"})),
+        versions=_array(_object(seq=SEQ, name=STRING)),
+    )
+    following = {"type": ["integer", "null"], "description": "What to give as `before` for the next page."}
+    answer = _object(head=SEQ, changes=_array(change), next=following)
+    return {
+        "operationId": "listChanges",
+        "summary": "Who changed a document, and when; newest first.",
+        "parameters": [
+            _query("before", "Only changes that begin before this number.", NUMBER),
+            _query(
+                "limit",
+                "How many at most.",
+                {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+            ),
+        ],
+        "responses": {"200": _content("A page of changes.", "application/json", answer)}
+        | _problems(InvalidName, MalformedInput, NotAllowed, NoSuchDocument, DocumentDeleted),
+    }
+
+
+def _versions() -> dict[str, Any]:
+    version = _object(seq=SEQ, name=STRING, named_at=TIME, author=_object(principal=STRING, name=STRING))
+    return {
+        "operationId": "listVersions",
+        "summary": "List the named versions of a document, oldest first.",
+        "responses": {"200": _content("The versions.", "application/json", _object(versions=_array(version)))}
+        | _problems(InvalidName, NotAllowed, NoSuchDocument, DocumentDeleted),
+    }
+
+
+def _name_version() -> dict[str, Any]:
+    name = {"type": "string", "minLength": 1, "maxLength": 200}
+    wanted = {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": name, "seq": NUMBER | {"description": "The last one if left out."}},
+    }
+    return {
+        "operationId": "nameVersion",
+        "summary": "Give a version a name, in the place of the one it had.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
+        "responses": {"201": _content("It has the name.", "application/json", _object(seq=SEQ, name=STRING))}
+        | _problems(
+            InvalidName, MalformedInput, NotAllowed, NoSuchDocument, NoSuchVersion, DocumentDeleted, TooLarge
+        ),
+    }
+
+
+def _remove_version() -> dict[str, Any]:
+    return {
+        "operationId": "removeVersion",
+        "summary": "Take a version's name away.",
+        "parameters": [_query("seq", "Which version.", NUMBER) | {"required": True}],
+        "responses": {"204": {"description": "It has no name."}}
+        | _problems(InvalidName, MalformedInput, NotAllowed, NoSuchDocument, DocumentDeleted),
+    }
+
+
+def _diff() -> dict[str, Any]:
+    line = _object(
+        kind={"type": "string", "enum": ["same", "removed", "added"]},
+        text=STRING,
+        marks=_array(_array({"type": "integer"})),
+    )
+    hunk = _object(from_line={"type": "integer"}, to_line={"type": "integer"}, lines=_array(line))
+    answer = _object(**{"from": SEQ, "to": SEQ}, format=STRING, hunks=_array(hunk))
+    number = {"type": "integer", "minimum": 0}
+    return {
+        "operationId": "compareVersions",
+        "summary": "Compare two versions as text, by lines and words. Version 0 is empty.",
+        "parameters": [
+            _query("from", "The version to compare with.", number) | {"required": True},
+            _query("to", "The version to compare; the last one if left out.", number),
+            _query(
+                "format",
+                "Markdown for formatted text if left out, else text.",
+                {"type": "string", "enum": ["text", "markdown"]},
+            ),
+            _query(
+                "as", "How to show it.", {"type": "string", "enum": ["json", "unified"], "default": "json"}
+            ),
+            _query("root", "Which root to compare.", STRING),
+        ],
+        "responses": {
+            "200": {
+                "description": "The differences.",
+                "content": {"application/json": {"schema": answer}, "text/plain": {"schema": STRING}},
+            }
+        }
+        | _problems(
+            InvalidName,
+            MalformedInput,
+            NotAllowed,
+            NoSuchDocument,
+            NoSuchVersion,
+            UnsupportedFormat,
+            DocumentDeleted,
+        ),
+    }
+
+
+def _restore() -> dict[str, Any]:
+    return {
+        "operationId": "restoreVersion",
+        "summary": "Bring a version's content back, by an edit that everybody sees.",
+        "parameters": [_query("version", "What to go back to.", NUMBER) | {"required": True}],
+        "responses": {"200": _content("It is on disk.", "application/json", _object(seq=SEQ))}
+        | _problems(
+            InvalidName,
+            MalformedInput,
+            NotAllowed,
+            NoSuchDocument,
+            NoSuchVersion,
+            DocumentDeleted,
+            CannotRestore,
+            UnsupportedFormat,
+            Overloaded,
+        ),
     }
 
 
