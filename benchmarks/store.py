@@ -23,6 +23,7 @@ from pycrdt import Doc, Text
 from collabd.compaction import Compactor
 from collabd.persistence.base import Author
 from collabd.persistence.sqlite import SQLiteStore
+from collabd.retention import Policy
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
 from tests.support.traces import load
@@ -101,7 +102,7 @@ async def large_document(directory: Path, trace: str, rounds: int) -> None:
     print(f"  stored with full history: {with_history:,} bytes, {with_history / raw:.2f} x the updates")
     await store.start()
     await store.append("notes", stored.id, [b"\0\0"], [AUTHOR])
-    await Compactor(store, run=asyncio.to_thread, keep_history=False).compact("notes")
+    await Compactor(store, run=asyncio.to_thread, policy=Policy(keep_history=False)).compact("notes")
     await store.close()
     without = size_of(directory)
     share = without / len(state)

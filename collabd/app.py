@@ -9,12 +9,14 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
+from collabd import retention
 from collabd.auth.base import Authorize, allow_everyone
 from collabd.compaction import Compactor
 from collabd.errors import SettingsError
 from collabd.persistence.base import Store
 from collabd.persistence.memory import MemoryStore
 from collabd.persistence.sqlite import SQLiteStore
+from collabd.retention import Keeper
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
 from collabd.settings import Settings
@@ -41,7 +43,9 @@ class Service:
         self.settings = settings
         self.telemetry = Telemetry()
         self.store = store or open_store(settings.store)
-        self.compactor = Compactor(self.store, run=asyncio.to_thread, keep_history=settings.history != "none")
+        policy = retention.parse(settings.history)
+        self.compactor = Compactor(self.store, run=asyncio.to_thread, policy=policy)
+        self.keeper = Keeper(self.store, self.compactor.sweep, policy, author_days=settings.author_days)
         self.registry = Registry(
             self.store,
             limits=RoomLimits(
@@ -59,14 +63,14 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Open the store, serve, and come to rest."""
         await self.store.start()
-        ticking = asyncio.create_task(self.registry.run())
+        tasks = [asyncio.create_task(self.registry.run()), asyncio.create_task(self.keeper.run())]
         try:
             yield
         finally:
             await self.drain()
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             await self.compactor.close()
             await self.store.close()
 

@@ -8,6 +8,7 @@ and compared with what it was made from.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -21,13 +22,17 @@ from collabd.errors import (
     UpdateRejected,
 )
 from collabd.formats import content_of
-from collabd.persistence.base import Compaction, LoggedUpdate, Store, StoredDocument
+from collabd.history import thin
+from collabd.persistence.base import Compaction, HistoryEntry, LoggedUpdate, Store, StoredDocument
 from collabd.protocol.intake import Intake
 from collabd.protocol.ranges import IdRanges
 from collabd.protocol.update import check_update
 from collabd.protocol.walk import walk
 from collabd.rooms.replica import EMPTY_UPDATE, Replica, reraise_unless_pycrdt
 from collabd.rooms.state import Early
+
+from . import retention
+from .retention import Policy
 
 logger = logging.getLogger(__name__)
 
@@ -102,13 +107,22 @@ class Compactor:
 
     Args:
         run: calls a function elsewhere, such as in a worker process.
-        keep_history: whether what a snapshot stands for is kept as history.
+        policy: what is kept of the past.
+        clock: seconds since the epoch, by which history is old.
     """
 
-    def __init__(self, store: Store, *, run: Run, keep_history: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        run: Run,
+        policy: Policy = Policy(),  # noqa: B008 - it never changes
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
         self._run = run
-        self._keep_history = keep_history
+        self._policy = policy
+        self._clock = clock
         self._due: dict[str, asyncio.Future[int]] = {}
         self._working: asyncio.Task[None] | None = None
 
@@ -125,14 +139,17 @@ class Compactor:
         return future
 
     async def compact(self, name: str, *, keep_history: bool | None = None) -> int:
-        """Compact a document now. Returns the size of its snapshot in bytes; 0 if there is no such document.
+        """Compact a document now, and thin its history if the policy says so.
+
+        Returns:
+            the size of its snapshot in bytes; 0 if there is no such document, or others were faster.
 
         Raises:
             DocumentDamaged: it cannot be read, or compaction would lose something; nothing was changed.
             DocumentDeleted: it was deleted.
             StoreUnavailable: the store cannot commit at the moment.
         """
-        keep = self._keep_history if keep_history is None else keep_history
+        keep = self._policy.keep_history if keep_history is None else keep_history
         for _ in range(TRIES):
             stored = await self._store.load(name)
             if stored is None:
@@ -148,8 +165,35 @@ class Compactor:
                 await self._store.reject(stored.id, made.rejected)
             compaction = Compaction(stored.snapshot_seq, stored.head, made.state, made.early, keep)
             if await self._store.compact(stored.id, compaction):
+                if self._policy.days is not None:
+                    await self._thin(stored.id, self._clock() - self._policy.days * retention.DAY)
                 return len(made.state)
         return 0
+
+    async def sweep(self, changed_since: float = 0.0) -> None:
+        """Compact, one after the other, all documents that changed since a time (seconds since the epoch), so
+        that the policy holds also for those in which little is written."""
+        after = ""
+        while page := await self._store.documents(after=after):
+            for info in page:
+                if info.updated_at >= changed_since and not info.quarantine:
+                    with contextlib.suppress(CollabdError):
+                        await asyncio.shield(self.soon(info.name))
+            after = page[-1].name
+
+    async def _thin(self, document_id: int, before: float) -> None:
+        known = [
+            entry async for entries in self._store.history(document_id, updates=False) for entry in entries
+        ]
+        due = retention.thinning(known, await self._store.versions(document_id), before)
+        if due is None:
+            return
+        whole: list[HistoryEntry] = []
+        async for entries in self._store.history(document_id, upto=due.upto):
+            whole += entries
+        if len(whole) == due.entries:
+            kept = await self._run(thin, whole, due.boundaries)
+            await self._store.replace_history(document_id, due.upto, due.entries, kept)
 
     async def close(self) -> None:
         """Give up what is under way. Nothing is lost by that: a compaction happens whole or not at all."""

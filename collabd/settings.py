@@ -99,8 +99,16 @@ class Settings:
     )
     history: str = setting(
         "all",
-        "What is kept of a document's past: `all` of it, or `none` beyond what has not been compacted yet.",
-        choices=("all", "none"),
+        "What is kept of a document's past: `all` of it; a number of days like `30d`, after which it is "
+        "thinned to the last state of each day and those with names; or `none` beyond what is not compacted "
+        "yet.",
+    )
+    author_days: int = setting(
+        0,
+        "How long history says who wrote (principal, name, address); 0 keeps it for ever.",
+        unit="days",
+        minimum=0,
+        maximum=36500,
     )
     snapshot_after_updates: int = setting(
         500,

@@ -17,6 +17,7 @@ from collabd.formats import content_of, render
 from collabd.persistence.base import Compaction, LoggedUpdate, Store
 from collabd.persistence.memory import MemoryStore
 from collabd.persistence.sqlite import SQLiteStore
+from collabd.retention import Policy
 from collabd.rooms.replica import Replica
 from tests.unit.rooms.kit import Writer, at_once, text_of
 
@@ -127,7 +128,7 @@ async def test_a_document_is_opened_from_its_snapshot_afterwards(store: Store) -
     assert (len(stored.snapshot), stored.snapshot_seq, stored.tail) == (size, 2, [])
     assert text_of(stored.snapshot) == "ab"
     assert [e.seq async for entries in store.history(document_id) for e in entries] == [1, 2]
-    await Compactor(store, run=at_once, keep_history=False).compact("notes")
+    await Compactor(store, run=at_once, policy=Policy(keep_history=False)).compact("notes")
     assert [e async for entries in store.history(document_id) for e in entries] == []
     assert await Compactor(store, run=at_once).compact("nothing") == 0
 
