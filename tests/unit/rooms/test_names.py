@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collabd.errors import InvalidName
-from collabd.rooms.names import MAX_NAME_BYTES, check_name
+from collabd.rooms.names import MAX_NAME_BYTES, check_name, claimed_name
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,22 @@ def test_segments_joined_by_slashes_make_a_name(segments: list[str]) -> None:
     name = unicodedata.normalize("NFC", "/".join(segments))
     if len(name.encode()) <= MAX_NAME_BYTES and not {"", ".", ".."} & set(name.split("/")):
         assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("state", "name"),
+    [
+        ('{"user": {"name": "Ada", "color": "#fff"}}', "Ada"),
+        ('{"user": {"name": "  Ada\\u0000 B. \\ud800 "}}', "Ada B."),
+        ('{"user": {"name": "' + "x" * 500 + '"}}', "x" * 100),
+        ('{"user": {"name": 5}}', ""),
+        ('{"user": "Ada"}', ""),
+        ('["user"]', ""),
+        ("null", ""),
+        ("{", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_people_say_in_their_presence_what_they_are_called(state: str | None, name: str) -> None:
+    assert claimed_name(state) == name
