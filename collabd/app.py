@@ -22,6 +22,7 @@ from collabd.web.openapi import openapi_route
 from collabd.web.ops import ops_routes
 from collabd.web.pages import page_routes
 from collabd.web.socket import DocumentSocket
+from collabd.worker import Worker
 
 SQLITE: Final = "sqlite:///"
 
@@ -37,6 +38,10 @@ class Service:
         self.settings = settings
         self.telemetry = Telemetry()
         self.store = store or open_store(settings.store)
+        self.checker = Worker()
+        """For what clients send."""
+        self.converter = Worker()
+        """For whole documents: read, shown, made from content."""
         self.registry = Registry(
             self.store,
             limits=RoomLimits(
@@ -47,6 +52,8 @@ class Service:
             observer=self.telemetry,
             idle_seconds=settings.room_idle_seconds,
             keepalive_seconds=settings.keepalive_seconds,
+            checker=self.checker,
+            reader=self.converter,
         )
 
     @contextlib.asynccontextmanager
@@ -61,6 +68,8 @@ class Service:
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
+            await self.checker.close()
+            await self.converter.close()
             await self.store.close()
 
     async def drain(self) -> bool:
@@ -110,6 +119,8 @@ def create_app(
         service.store,
         authorize,
         service.telemetry,
+        service.checker,
+        service.converter,
         max_body_bytes=settings.max_body_bytes,
     )
 

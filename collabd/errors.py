@@ -16,6 +16,7 @@
     │   └── StoreUnavailable    the log cannot commit at the moment
     ├── ShuttingDown            this process is leaving
     ├── UpdateRejected          a checked update that pycrdt still refused
+    ├── WorkFailed              a helper process could not finish its work
     ├── StoreError              the store cannot be opened or used at all
     └── SettingsError           a setting that makes no sense
 
@@ -166,6 +167,10 @@ class UpdateRejected(CollabdError):
     code = "update-rejected"
     close_code = 4423
     status = 422
+
+
+class WorkFailed(CollabdError):
+    """A helper process ended before it had an answer, or took too long."""
 
 
 class StoreError(CollabdError):

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.message import Message
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
@@ -26,14 +26,19 @@ from collabd.errors import (
     UnsupportedMediaType,
 )
 from collabd.persistence.base import DocumentInfo, Store
-from collabd.protocol.update import check_update
+from collabd.rooms.loading import checked
 from collabd.rooms.names import check_name
 from collabd.rooms.observer import Observer
 from collabd.rooms.registry import Registry
+from collabd.worker import Runner
 
 from .negotiation import attachment, best_format, is_known
 from .problems import problem, problem_of
 
+T = TypeVar("T")
+
+LARGE: Final = 64 * 1024
+"""Bytes from which on a document is shown or read in another process."""
 VERBS: Final = ("GET", "PUT", "PATCH", "DELETE")
 DEFAULT_FORMAT: Final = "json"
 MAX_LIMIT: Final = 1000
@@ -47,6 +52,8 @@ class Documents:
     """What the routes share.
 
     Args:
+        checker: checks large updates.
+        converter: shows and reads large documents.
         max_body_bytes: the largest body taken.
     """
 
@@ -56,6 +63,8 @@ class Documents:
         store: Store,
         authorize: Authorize,
         observer: Observer,
+        checker: Runner,
+        converter: Runner,
         *,
         max_body_bytes: int,
     ) -> None:
@@ -63,10 +72,12 @@ class Documents:
         self.store = store
         self.authorize = authorize
         self.observer = observer
+        self.checker = checker
+        self.converter = converter
         self.max_body_bytes = max_body_bytes
         self.converting = asyncio.Lock()
-        """Held while a document is shown or read. Several at once would be done no sooner, but threads take
-        turns with the event loop: six of them made every answer 40 ms slower, one makes it 5."""
+        """Held while a document is shown or read. Several at once would be done no sooner, but small ones are
+        done in threads, which take turns with the event loop: six of them made every answer 40 ms slower."""
 
     def routes(self) -> list[BaseRoute]:
         """The list, and each document; the document's name stands last in the path."""
@@ -79,6 +90,12 @@ class Documents:
         """Raise NotAllowed unless the caller has this right on the document."""
         if await self.authorize(ANONYMOUS, name) < access:
             raise NotAllowed(f"this takes the right to {access.name.lower()} the document")
+
+    async def convert(self, data: bytes, conversion: Callable[..., T], *args: Any) -> T:
+        """Return ``conversion(data, *args)``, worked out in a process of its own if that may take long."""
+        if len(data) > LARGE:
+            return await self.converter.run(conversion, data, *args)
+        return await asyncio.to_thread(conversion, data, *args)
 
     async def body_of(self, request: Request) -> bytes:
         """The whole body, of which no more is kept than may be.
@@ -156,13 +173,14 @@ class _Document(_Resource):
         await self.documents.registry.open(name)  # a slow store holds up nobody else
         async with self.documents.converting:
             room = await self.documents.registry.open(name)
+            await room.readable()
             if room.document_id is None:
                 raise NoSuchDocument(f"nothing was saved under {name}")
             # From here to the render no await, so that the tag and the content belong together.
             headers["ETag"] = _etag(room.document_id, room.head, form, root)
             update = room.state()
             title = name.rpartition("/")[2]
-            rendered = await asyncio.to_thread(formats.render, update, form, root, title)
+            rendered = await self.documents.convert(update, formats.render, form, root, title)
         if form == "html":
             headers["Content-Security-Policy"] = EXPORT_POLICY
         if request.query_params.get("download"):
@@ -175,7 +193,7 @@ class _Document(_Resource):
         media_type = _media_type(request)
         body = await self.documents.body_of(request)
         async with self.documents.converting:
-            update = await asyncio.to_thread(formats.read, body, media_type)
+            update = await self.documents.convert(body, formats.read, media_type)
         room = await self.documents.registry.create(name, update)
         answer = {"name": name, "id": room.document_id, "seq": room.head}
         return JSONResponse(answer, 201, {"Location": quote(request.scope["path"]), **NOSNIFF})
@@ -184,7 +202,7 @@ class _Document(_Resource):
         name = _name(request)
         await self.documents.demand(name, Access.WRITE)
         update = await self.documents.body_of(request)
-        check_update(update)
+        await checked(update, self.documents.checker)
         await self._position(name)
         room = await self.documents.registry.open(name)
         return JSONResponse({"seq": await room.submit(update)}, headers=NOSNIFF)
