@@ -18,6 +18,7 @@
     ├── ShuttingDown            this process is leaving
     ├── CannotRestore           an old state cannot be brought back by an edit
     ├── UpdateRejected          a checked update that pycrdt still refused
+    ├── WorkFailed              a helper process could not finish its work
     ├── StoreError              the store cannot be opened or used at all
     └── SettingsError           a setting that makes no sense
 
@@ -184,6 +185,10 @@ class UpdateRejected(CollabdError):
     code = "update-rejected"
     close_code = 4423
     status = 422
+
+
+class WorkFailed(CollabdError):
+    """A helper process ended before it had an answer, or took too long."""
 
 
 class StoreError(CollabdError):

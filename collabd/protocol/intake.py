@@ -16,12 +16,13 @@ and turns each update into steps that are safe.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from collabd.errors import UpdateRejected
-from collabd.protocol.causality import Split
+from collabd.protocol.causality import MAX_STRUCTS, Range, Split
 from collabd.protocol.ranges import IdRanges
 from collabd.protocol.structure import MAX_TYPE_NESTING
 from collabd.protocol.surrogates import mend, tear, torn
@@ -40,11 +41,6 @@ from collabd.protocol.walk import (
     UpdateSummary,
 )
 
-MAX_STRUCTS = 100
-"""Structs of one step. pycrdt joins neighbours after each, in time that grows with their square: 140,000
-characters typed one by one take a minute at once and 0.2 s in such pieces. Nothing interrupts a step, and
-hostile structs can cost as much as their document has items, 0.15 µs each."""
-
 _ROOT = 7
 _HOLDER = 0x7
 _KEYED = 0x8
@@ -62,6 +58,34 @@ class Step(NamedTuple):
 
     update: bytes
     """Then apply this."""
+
+
+class _Change:
+    """What one update has changed of an intake so far, to be taken back if the rest is refused."""
+
+    def __init__(self, deletes: Sequence[Range]) -> None:
+        self._deletes = deletes
+        self.before: dict[int, tuple[int, int]] = {}
+        """For each client it brings something of: how many stretches there were, and its clock."""
+        self.types: list[Id] = []
+
+    @cached_property
+    def deletes(self) -> IdRanges:
+        """What the update deletes."""
+        return IdRanges(self._deletes)
+
+    def brings(self, at: Id, clocks: Mapping[int, int]) -> bool:
+        client, clock = at
+        return client in self.before and self.before[client][1] <= clock < clocks[client]
+
+
+def _begun(structs: Iterable[Struct]) -> Iterator[Id]:
+    """Where structs make an item begin."""
+    for struct in structs:
+        if struct.left is not None:
+            yield struct.left[0], struct.left[1] + 1
+        if struct.right is not None:
+            yield struct.right
 
 
 class Intake:
@@ -103,15 +127,33 @@ class Intake:
         UpdateRejected if what could be taken in now would do harm: then nothing of the update is kept. What
         waited and turns out to be harmful is dropped.
         """
-        if summary is None:
-            summary = check_update(update)
-        if self._typed(summary) if summary.beside is not None else self._deleted(summary):
+        work = self.offering(update, check_update(update) if summary is None else summary)
+        try:
+            while True:
+                next(work)
+        except StopIteration as stop:
+            steps: list[Step] = stop.value
+            return steps
+
+    def takes_simply(self, summary: UpdateSummary) -> bool:
+        """Takes in an update that is itself the one step, as nearly all are, and sets nothing else free; else
+        leaves everything as it was. This is what :meth:`offer` would do, only quicker."""
+        if self._early or summary.pieces:
+            return False
+        return self._typed(summary) if summary.beside is not None else self._deleted(summary)
+
+    def offering(self, update: bytes, summary: UpdateSummary) -> Generator[None, None, list[Step]]:
+        """Does what :meth:`offer` does, and yields wherever it may be interrupted: nothing else must be asked
+        of the intake before it has ended. A large update should have been cut (``summary.pieces``)."""
+        if summary.pieces:
+            steps, reached = yield from self._take(summary.pieces, summary)
+        elif self._typed(summary) if summary.beside is not None else self._deleted(summary):
             steps = [Step(frozenset(), update)]
             reached = [client for client, _, _ in summary.structs]
         else:
-            steps, reached = self._take(update)
+            steps, reached = yield from self._take((update,), summary)
         if self._early:
-            steps += self._wake(reached)
+            steps += yield from self._wake(reached)
         return steps
 
     def _typed(self, summary: UpdateSummary) -> bool:
@@ -143,7 +185,7 @@ class Intake:
             self.deletes.add(client, start, end)
         return bool(summary.deletes)
 
-    def _wake(self, reached: list[int]) -> list[Step]:
+    def _wake(self, reached: list[int]) -> Generator[None, None, list[Step]]:
         """Takes in what waited for these clients' clocks, and what waited for that in turn."""
         steps: list[Step] = []
         while reached:
@@ -154,77 +196,90 @@ class Intake:
                 if update in self._early:
                     del self._early[update]
                     try:
-                        taken, clients = self._take(update)
+                        taken, clients = yield from self._take((update,))
                     except UpdateRejected:
                         continue
                     steps += taken
                     reached += clients
         return steps
 
-    def _take(self, update: bytes) -> tuple[list[Step], list[int]]:
-        """The steps for what of an update is ready, and the clients whose clocks it moves."""
-        parts = Split(update, self.clocks)
-        before = self.clocks.copy()
-        self._take_structs(parts)
-        deletes = parts.deletes
-        for client, start, end in deletes:
+    def _take(
+        self, pieces: Sequence[bytes], summary: UpdateSummary | None = None
+    ) -> Generator[None, None, tuple[list[Step], list[int]]]:
+        """The steps for what of an update is ready, and the clients whose clocks it moves.
+
+        ``pieces`` are the update; ``summary`` says what it has as a whole; leave it out if it is one piece.
+        """
+        parts = Split(pieces[0], self.clocks)
+        if summary is None:
+            summary = parts.summary
+        change = _Change(summary.deletes)
+        cuts: set[Id] | None = set() if summary.pairs or self._pairs else None
+        ready: list[bytes] = []
+        early: list[tuple[Id, bytes]] = []
+        ready_deletes: list[Range] = []
+        pairs: set[Id] = set()
+        try:
+            for piece in pieces:
+                if piece is not pieces[0]:
+                    parts = Split(piece, self.clocks)
+                self._take_structs(parts.structs, change)
+                ready += parts.ready(MAX_STRUCTS)
+                early += parts.early(MAX_STRUCTS)
+                ready_deletes += parts.deletes
+                pairs.update(parts.summary.pairs)
+                if cuts is not None:
+                    cuts.update(_begun(parts.structs))
+                yield
+        except UpdateRejected:
+            self._take_back(change)
+            raise
+        for number, (client, start, end) in enumerate(ready_deletes):
             self.deletes.add(client, start, end)
-        pairs = {
-            (client, clock)
-            for client, clock in parts.summary.pairs
-            if before.get(client, 0) <= clock < self.clocks.get(client, 0)
-        }
+            if not number % 1000:
+                yield
         own: set[Id] = set()
         theirs: set[Id] = set()
-        if pairs or self._pairs:
-            cuts = {(client, have) for client, have in before.items()}
-            for struct in parts.structs:
-                if struct.left is not None:
-                    cuts.add((struct.left[0], struct.left[1] + 1))
-                if struct.right is not None:
-                    cuts.add(struct.right)
-            own = torn(pairs, cuts, deletes)
-            theirs = torn(self._pairs, cuts, deletes)
+        if cuts is not None:
+            cuts.update((client, have) for client, (_, have) in change.before.items())
+            pairs = {pair for pair in pairs if change.brings(pair, self.clocks)}
+            own = torn(pairs, cuts, ready_deletes)
+            theirs = torn(self._pairs, cuts, ready_deletes)
             self._pairs |= pairs
             self._pairs -= own | theirs
-        for (client, clock), early in parts.early(MAX_STRUCTS):
-            if early not in self._early:
-                self._early[early] = None
-                heappush(self._sleepers.setdefault(client, []), (clock, early))
-        ready = parts.ready(MAX_STRUCTS)
-        steps = [Step(frozenset(), mend(tear(part, own) if own else part)) for part in ready]
+        for (client, clock), late in early:
+            if late not in self._early:
+                self._early[late] = None
+                heappush(self._sleepers.setdefault(client, []), (clock, late))
+        steps = []
+        for part in ready:
+            steps.append(Step(frozenset(), mend(tear(part, own) if own else part)))
+            yield
         if theirs:
             steps[0] = Step(frozenset(theirs), steps[0].update)
-        return steps, list({struct.client: None for struct in parts.structs})
+        return steps, list(change.before)
 
-    def _take_structs(self, parts: Split) -> None:
-        deletes = IdRanges(parts.deletes)
-        before: dict[int, tuple[int, int]] = {}
-        types: list[Id] = []
-        try:
-            for struct in parts.structs:
-                client = struct.client
-                have = self.clocks.get(client, 0)
-                if client not in before:
-                    before[client] = (len(self._starts.get(client, ())), have)
-                place = self._place_of(struct, have, deletes)
-                self._put(client, have, place)
-                self.clocks[client] = struct.clock + struct.length
-                if struct.content == TYPE and place != _GONE:
-                    self._types.setdefault(client, {})[struct.clock] = self._inside(struct.kind, place)
-                    types.append((client, struct.clock))
-        except UpdateRejected:
-            self._take_back(before, types)
-            raise
+    def _take_structs(self, structs: Iterable[Struct], change: "_Change") -> None:
+        for struct in structs:
+            client = struct.client
+            have = self.clocks.get(client, 0)
+            if client not in change.before:
+                change.before[client] = (len(self._starts.get(client, ())), have)
+            place = self._place_of(struct, have, change)
+            self._put(client, have, place)
+            self.clocks[client] = struct.clock + struct.length
+            if struct.content == TYPE and place != _GONE:
+                self._types.setdefault(client, {})[struct.clock] = self._inside(struct.kind, place)
+                change.types.append((client, struct.clock))
 
-    def _take_back(self, before: dict[int, tuple[int, int]], types: Iterable[Id]) -> None:
-        for client, (count, clock) in before.items():
+    def _take_back(self, change: "_Change") -> None:
+        for client, (count, clock) in change.before.items():
             if client in self._starts:
                 del self._starts[client][count:], self._places[client][count:]
             self.clocks[client] = clock
             if not clock:
                 del self.clocks[client]
-        for client, clock in types:
+        for client, clock in change.types:
             del self._types[client][clock]
 
     def _place(self, at: Id) -> int:
@@ -240,7 +295,7 @@ class Intake:
             places.append(place)
             self._starts[client].append(start)
 
-    def _place_of(self, struct: Struct, have: int, deletes: IdRanges) -> int:
+    def _place_of(self, struct: Struct, have: int, change: "_Change") -> int:
         """Where an item is put of which the document has the clocks below ``have``.
 
         Raises UpdateRejected if it must not stand there.
@@ -271,7 +326,7 @@ class Intake:
             raise UpdateRejected("a text stands where there can be none")
         if place & _KEYED and struct.length > 1:
             end = struct.clock + struct.length
-            if not deletes.covers(struct.client, struct.clock, end):
+            if not change.deletes.covers(struct.client, struct.clock, end):
                 raise UpdateRejected("several values stand under one key")
         return place
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from collabd.errors import MalformedInput
 from collabd.protocol import wire
+from collabd.protocol.causality import MAX_STRUCTS, cut
 from collabd.protocol.structure import MAX_TYPE_NESTING, type_depth
 from collabd.protocol.values import utf8
 from collabd.protocol.walk import MAX_CLIENT, MAX_CLOCK, Id, UpdateSummary, walk
@@ -19,6 +20,7 @@ __all__ = [
     "MAX_CLIENT",
     "MAX_CLOCK",
     "UpdateSummary",
+    "check_large_update",
     "check_state_vector",
     "check_update",
     "encode_state_vector",
@@ -53,6 +55,18 @@ def check_update(data: bytes) -> UpdateSummary:
         summary = walk(data)
         if summary.types > MAX_TYPE_NESTING and type_depth(data) > MAX_TYPE_NESTING:
             raise MalformedInput(f"types are nested deeper than {MAX_TYPE_NESTING} levels")
+    return summary
+
+
+def check_large_update(data: bytes) -> UpdateSummary:
+    """As ``check_update``, and cuts the update into pieces if it has many structs or deletions.
+
+    What only matters to updates that are not cut is left out, so that the summary is quickly handed over from
+    another process.
+    """
+    summary = check_update(data)
+    if summary.beside is None:
+        summary = summary._replace(cuts=(), pieces=tuple(cut(data, MAX_STRUCTS)))
     return summary
 
 
@@ -98,7 +112,7 @@ def _typed(
             return None
         if right not in cuts:
             cuts += (right,)
-    return _summary((((client, start, start + length),), (), needs, 0, (), cuts, beside))
+    return _summary((((client, start, start + length),), (), needs, 0, (), cuts, beside, ()))
 
 
 def _begun(client_: bytes, start_: bytes, name_size: bytes, rest: bytes) -> UpdateSummary | None:
@@ -107,7 +121,7 @@ def _begun(client_: bytes, start_: bytes, name_size: bytes, rest: bytes) -> Upda
     if not text or len(text) != rest[end] or not rest.isascii():
         return None
     start = _clock(start_)
-    return _summary((((_client(client_), start, start + len(text)),), (), (), 0, (), (), None))
+    return _summary((((_client(client_), start, start + len(text)),), (), (), 0, (), (), None, ()))
 
 
 def _deleted(client_: bytes, start_: bytes, length_: bytes) -> UpdateSummary | None:
@@ -115,7 +129,7 @@ def _deleted(client_: bytes, start_: bytes, length_: bytes) -> UpdateSummary | N
     length = _clock(length_)
     if not length:
         return None
-    return _summary(((), ((_client(client_), start, start + length),), (), 0, (), (), None))
+    return _summary(((), ((_client(client_), start, start + length),), (), 0, (), (), None, ()))
 
 
 @lru_cache(4096)

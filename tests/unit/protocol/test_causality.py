@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collabd.errors import MalformedInput
-from collabd.protocol.causality import Split
+from collabd.protocol.causality import Split, cut
 from collabd.protocol.ranges import IdRanges
 from collabd.protocol.update import check_state_vector, check_update
 from tests.fuzz.generate import Doc, Editors, Nonsense
@@ -170,3 +170,30 @@ def test_shuffled_edits_end_in_the_same_document(seed: int) -> None:
         assert early != waiting, "what waits, waits for nothing"
     assert check_state_vector(doc.get_state()) == check_state_vector(expected.get_state())
     assert contents(doc.get_update()) == contents(expected.get_update())
+
+
+def test_an_update_is_cut_into_pieces_that_stand_on_those_before() -> None:
+    five = "0205000401017401618405000162"
+    nine = "0109008405010163"
+    update = bytes.fromhex("02" + nine + five + "0105020001" + "0101")
+    assert [piece.hex() for piece in cut(update, 2)] == [
+        "01" + five + "00",
+        "01" + nine + "00",
+        "00" + "0105020001" + "0101",
+    ]
+    assert cut(update, 3) == []
+    assert [piece.hex() for piece in cut(update, 1)][-2:] == ["000105010001", "000105010101"]
+
+
+def test_a_run_is_cut_where_something_is_skipped() -> None:
+    update = bytes.fromhex("0103050000010a01000100")
+    assert [piece.hex() for piece in cut(update, 1)] == ["01010500000100", "01010502000100"]
+    assert [piece.hex() for piece in cut(bytes.fromhex("0104050000010a010001000100"), 2)] == [
+        "01010500000100",
+        "0102050200010001" + "00",
+    ]
+
+
+def test_what_stands_in_a_circle_is_cut_nevertheless() -> None:
+    update = bytes.fromhex("020105008409000161010900840500016200")
+    assert [piece.hex() for piece in cut(update, 1)] == ["01010500840900016100", "01010900840500016200"]

@@ -1,4 +1,5 @@
 import random
+import re
 
 import pycrdt
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from collabd.errors import MalformedInput, UpdateRejected
 from collabd.protocol import wire
+from collabd.protocol.causality import Split, cut
 from collabd.protocol.intake import Intake, Step
 from collabd.protocol.structure import MAX_TYPE_NESTING
 from collabd.protocol.update import check_state_vector, check_update
@@ -308,3 +310,53 @@ def test_whatever_is_offered_the_document_stays_sound(seed: int) -> None:
         reloaded.apply_update(state)
         assert check_state_vector(reloaded.get_state()) == replica.clocks()
         assert Intake(state).clocks == replica.clocks()
+
+
+@given(st.integers(0, 2**32), st.integers(1, 4))
+def test_a_large_update_in_pieces_comes_to_the_same(seed: int, at_most: int) -> None:
+    """Whether it is taken, refused or waits. (Of what waited and turns out to be bad, less is dropped.)"""
+    rng = random.Random(seed)
+    nonsense = Nonsense(rng)
+    editors = Editors(rng)
+    sent = editors.updates(12)
+    sent += [doc.get_update() for doc in editors.docs]
+    genuine = set(sent)
+    sent += [nonsense.update() for _ in range(20)]
+    rng.shuffle(sent)
+    whole, in_pieces = Intake(), Intake()
+    docs: tuple[Doc, Doc] = (Doc(), Doc())
+    for update in sent:
+        try:
+            summary = check_update(update)
+        except MalformedInput:
+            continue
+        if update not in genuine and (whole.early or Split(update, whole.clocks).early(100)):
+            continue
+        pieces = tuple(cut(update, at_most))
+        outcomes = []
+        for intake, doc, known in (
+            (whole, docs[0], summary),
+            (in_pieces, docs[1], summary._replace(cuts=(), pieces=pieces) if pieces else summary),
+        ):
+            before = (dict(intake.clocks), intake.deletes.copy(), list(intake.early))
+            try:
+                steps = intake.offer(update, known)
+            except UpdateRejected:
+                assert (intake.clocks, intake.deletes, intake.early) == before
+                outcomes.append("refused")
+                continue
+            outcomes.append("taken")
+            for step in steps:
+                if step.torn:
+                    return  # the document would have to be replaced
+                doc.apply_update(step.update)
+        assert outcomes[0] == outcomes[1]
+        assert whole.clocks == in_pieces.clocks
+        assert whole.deletes == in_pieces.deletes
+        assert bool(whole.early) == bool(in_pieces.early)
+    first, second = (check_state_vector(doc.get_state()) for doc in docs)
+    assert first == second
+    for root, kind in (("text", pycrdt.Text), ("xml", pycrdt.XmlFragment)):
+        # Sorted, since a map is shown in any order.
+        shown = (sorted(re.sub(r"Doc\(id: \d+", "Doc(", str(doc.get(root, type=kind)))) for doc in docs)
+        assert next(shown) == next(shown)
