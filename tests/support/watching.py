@@ -60,12 +60,12 @@ def exported_text(server: RunningServer, document: str) -> str:
     return text
 
 
-def resident_bytes(server: RunningServer) -> int:
+def resident_bytes(server: RunningServer, *, helpers: bool = True) -> int:
     """Memory the server's process has in use, with the processes that work for it."""
     pid = server.process.pid
     own = _resident_bytes(pid)
     assert own, "the server is not running"
-    return own + sum(map(_resident_bytes, children(pid)))
+    return own + sum(map(_resident_bytes, children(pid) if helpers else ()))
 
 
 def children(pid: int) -> list[int]:
