@@ -19,6 +19,7 @@
     ├── CannotRestore           an old state cannot be brought back by an edit
     ├── UpdateRejected          a checked update that pycrdt still refused
     ├── WorkFailed              a helper process could not finish its work
+    │   └── WorkEnded           and its process ended, or had to be ended
     ├── StoreError              the store cannot be opened or used at all
     └── SettingsError           a setting that makes no sense
 
@@ -189,6 +190,10 @@ class UpdateRejected(CollabdError):
 
 class WorkFailed(CollabdError):
     """A helper process ended before it had an answer, or took too long."""
+
+
+class WorkEnded(WorkFailed):
+    """The process was ended by the work it did, or for the time that took."""
 
 
 class StoreError(CollabdError):

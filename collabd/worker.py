@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, TypeVar
 
-from collabd.errors import CollabdError, ShuttingDown, WorkFailed
+from collabd.errors import CollabdError, ShuttingDown, WorkEnded, WorkFailed
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,8 @@ class Runner(Protocol):
             seconds: what it may take.
 
         Raises:
-            WorkFailed: it took longer, or ended its process.
+            WorkEnded: it took longer, or ended its process.
+            WorkFailed: it raised what is no error of collabd's.
             ShuttingDown: nothing is done any more.
         """
 
@@ -163,7 +164,7 @@ class Worker:
                 raise ShuttingDown("the work was given up")
             reason = f"took longer than {seconds:g} s" if is_late.is_set() else f"ended its process ({code})"
             logger.error("%s %s", function.__qualname__, reason)
-            raise WorkFailed(f"the work {reason}")
+            raise WorkEnded(f"the work {reason}")
         succeeded, outcome, is_last = pickle.loads(answer)  # noqa: S301 (our own process wrote it)
         if is_last or is_late.is_set():
             self._stop()

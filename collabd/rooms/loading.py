@@ -1,12 +1,14 @@
 """A document out of the store, without holding up the event loop."""
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from collabd.errors import DocumentDamaged, MalformedInput, UpdateRejected
-from collabd.persistence.base import StoredDocument
+from collabd.persistence.base import LoggedUpdate, StoredDocument
 from collabd.protocol.intake import Intake
 from collabd.protocol.update import UpdateSummary, check_large_update, check_update
 from collabd.worker import Runner
@@ -60,6 +62,15 @@ async def load(name: str, stored: StoredDocument, runner: Runner, clock: Clock =
     intake = await read_snapshot(snapshot, runner)
     replica = await Slices(Replica.building(snapshot, tail, intake, clock=clock), clock).finished()
     return Loaded(stored, replica, tail)
+
+
+def try_out(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> None:
+    """Make a replica of what is stored, and forget it."""
+    logged = []
+    for seq, update in tail:
+        with contextlib.suppress(MalformedInput):
+            logged.append(Early(seq, update, check_update(update)))
+    Replica.build(snapshot or EMPTY_UPDATE, logged)
 
 
 async def read_snapshot(snapshot: bytes, runner: Runner) -> Intake | None:

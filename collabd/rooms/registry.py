@@ -6,12 +6,12 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from collabd.errors import CollabdError, DocumentDamaged, DocumentDeleted, Overloaded, ShuttingDown
+from collabd.errors import CollabdError, DocumentDamaged, DocumentDeleted, Overloaded, ShuttingDown, WorkEnded
 from collabd.persistence.base import UNKNOWN, Author, Store, StoredDocument
 from collabd.protocol.update import UpdateSummary
 from collabd.worker import Runner, ThreadRunner
 
-from .loading import Loaded, checked, load
+from .loading import Loaded, checked, load, try_out
 from .names import check_name
 from .observer import Observer, Silent
 from .peer import Peer
@@ -59,6 +59,8 @@ class Registry:
         self._keepalive_seconds = keepalive_seconds
         self._rooms: dict[str, DocumentRoom] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
+        self._tried: set[str] = set()
+        """Documents that have proved harmless since the process before was interrupted."""
         self._is_draining = False
 
     @property
@@ -185,12 +187,26 @@ class Registry:
         started = asyncio.get_running_loop().time()
         stored = await self._store.load(name)
         try:
+            if stored is not None and self._store.was_interrupted and name not in self._tried:
+                await self._try_out(name, stored)
             loaded = None if stored is None else await self._made_from(name, stored)
             room = self._new_room(name, loaded)
         except CollabdError as error:
             logger.error("document %s cannot be opened: %s", name, error)
             raise
         self._enter(name, room, started)
+
+    async def _try_out(self, name: str, stored: StoredDocument) -> None:
+        """Open the document in another process first, since it may be what ended the one before this."""
+        try:
+            await self._reader.run(try_out, stored.snapshot, stored.tail)
+        except WorkEnded as error:
+            reason = "opening it ended the process"
+            await self._store.quarantine(stored.id, reason)
+            raise DocumentDamaged(f"{name} is in quarantine: {reason}") from error
+        except DocumentDamaged:
+            pass  # to be told, or made up for, when it is opened here
+        self._tried.add(name)
 
     async def _made_from(self, name: str, stored: StoredDocument) -> Loaded:
         try:
