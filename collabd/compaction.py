@@ -29,6 +29,7 @@ from collabd.protocol.ranges import IdRanges
 from collabd.protocol.update import check_update
 from collabd.protocol.walk import walk
 from collabd.rooms.replica import EMPTY_UPDATE, Replica, reraise_unless_pycrdt
+from collabd.rooms.snapshot import pack
 from collabd.rooms.state import Early
 
 from . import retention
@@ -46,7 +47,7 @@ TRIES: Final = 3
 class Compacted(NamedTuple):
     """A snapshot that was checked."""
 
-    state: bytes
+    snapshot: bytes
     early: list[int]
     rejected: list[int]
     """Updates that turned out not to be applicable."""
@@ -75,11 +76,11 @@ def compacted(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> Compacted
         and any(end > clocks.get(client, 0) for client, _, end in (*summary.structs, *summary.deletes))
     ]
     state = replica.state()
-    _verify(state, replica)
-    return Compacted(state, early, sorted(rejected))
+    return Compacted(pack(state, _verified(state, replica)), early, sorted(rejected))
 
 
-def _verify(state: bytes, replica: Replica) -> None:
+def _verified(state: bytes, replica: Replica) -> Intake:
+    """The intake of a document loaded from ``state``, once it is sure that this has what the replica has."""
     try:
         reloaded = Intake(state)
         # It has deletions beside those that were sent: of values that others took the place of.
@@ -93,6 +94,7 @@ def _verify(state: bytes, replica: Replica) -> None:
         with contextlib.suppress(UnsupportedFormat):
             if content_of(again, state) != content_of(replica.doc, state):
                 raise DocumentDamaged("the snapshot would have other content than the log")
+        return reloaded
     except (MalformedInput, UpdateRejected) as error:
         raise DocumentDamaged(f"the snapshot could not be loaded: {error}") from error
     except DocumentDamaged:
@@ -163,11 +165,11 @@ class Compactor:
                 made = await self._run(compacted, None, stored.tail)
             if made.rejected:
                 await self._store.reject(stored.id, made.rejected)
-            compaction = Compaction(stored.snapshot_seq, stored.head, made.state, made.early, keep)
+            compaction = Compaction(stored.snapshot_seq, stored.head, made.snapshot, made.early, keep)
             if await self._store.compact(stored.id, compaction):
                 if self._policy.days is not None:
                     await self._thin(stored.id, self._clock() - self._policy.days * retention.DAY)
-                return len(made.state)
+                return len(made.snapshot)
         return 0
 
     async def sweep(self, changed_since: float = 0.0) -> None:

@@ -15,13 +15,14 @@ An Intake knows what stands where in one document, in little memory (a stretch o
 and turns each update into steps that are safe.
 """
 
+import json
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from collabd.errors import UpdateRejected
+from collabd.errors import MalformedInput, UpdateRejected
 from collabd.protocol.causality import MAX_STRUCTS, Range, Split
 from collabd.protocol.ranges import IdRanges
 from collabd.protocol.structure import MAX_TYPE_NESTING
@@ -40,6 +41,9 @@ from collabd.protocol.walk import (
     Struct,
     UpdateSummary,
 )
+
+INDEX_VERSION = 1
+"""Goes up whenever what an intake knows of a document would be another."""
 
 _ROOT = 7
 _HOLDER = 0x7
@@ -114,6 +118,39 @@ class Intake:
         self._sleepers: dict[int, list[tuple[int, bytes]]] = {}
         """By client, the clock that must be passed for an early update to be looked at again."""
         self.offer(state)
+
+    @classmethod
+    def from_index(cls, index: bytes) -> "Intake | None":
+        """What :meth:`index` was made of; None if a program that knows it otherwise made it.
+
+        Raises MalformedInput if it is no such thing.
+        """
+        try:
+            version, clocks, deletes, places, types, pairs = json.loads(index)
+            if version != INDEX_VERSION:
+                return None
+            intake = cls()
+            intake.clocks = dict(clocks)
+            intake.deletes = IdRanges.from_intervals(deletes)
+            intake._starts = {client: starts for client, starts, _ in places}
+            intake._places = {client: kinds for client, _, kinds in places}
+            intake._types = {client: dict(inside) for client, inside in types}
+            intake._pairs = {(client, clock) for client, clock in pairs}
+        except (ValueError, TypeError) as error:
+            raise MalformedInput(f"the index of a snapshot cannot be read: {error}") from error
+        return intake
+
+    def index(self) -> bytes:
+        """All that is known of the document, but not what waits, to be read faster than the document."""
+        known = [
+            INDEX_VERSION,
+            list(self.clocks.items()),
+            self.deletes.all_intervals(),
+            [(client, starts, self._places[client]) for client, starts in self._starts.items()],
+            [(client, list(inside.items())) for client, inside in self._types.items()],
+            list(self._pairs),
+        ]
+        return json.dumps(known, separators=(",", ":")).encode()
 
     @property
     def early(self) -> list[bytes]:

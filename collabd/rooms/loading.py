@@ -15,6 +15,7 @@ from collabd.worker import Runner
 
 from .replica import EMPTY_UPDATE, Replica
 from .slices import PAUSE_SECONDS, SLICE_SECONDS, Clock, Slices
+from .snapshot import unpack
 from .state import Early
 
 logger = logging.getLogger(__name__)
@@ -79,9 +80,10 @@ async def read_snapshot(snapshot: bytes, runner: Runner) -> Intake | None:
     Raises:
         DocumentDamaged: the snapshot cannot be used.
     """
-    if len(snapshot) < LARGE_SNAPSHOT:
-        return None
     try:
-        return await runner.run(Intake, snapshot)
+        state, intake = unpack(snapshot)
+        if intake is not None or len(state) < LARGE_SNAPSHOT:
+            return intake
+        return await runner.run(Intake, state)
     except (MalformedInput, UpdateRejected) as error:
         raise DocumentDamaged(f"the snapshot cannot be used: {error}") from error

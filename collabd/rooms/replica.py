@@ -15,6 +15,7 @@ from collabd.protocol.surrogates import tear
 from collabd.protocol.update import UpdateSummary
 
 from .slices import Clock, Pace, Work, at_once
+from .snapshot import unpack
 from .state import Early
 
 MERGE_AT_ONCE: Final = 128
@@ -34,8 +35,8 @@ class Replica:
     """A document that only ever holds updates that are committed, and is given none that would harm it.
 
     Args:
-        snapshot: the full state to begin with, as :meth:`state` gave it.
-        intake: what ``Intake(snapshot)`` gave, if that was made before (elsewhere: it may take long).
+        snapshot: what to begin with: a full state, alone or with an index (see ``snapshot``).
+        intake: what ``Intake(state)`` gave, if that was made before (elsewhere: it may take long).
         clock: seconds, by which the replica learns how much pycrdt takes in at once.
 
     Raises:
@@ -54,9 +55,10 @@ class Replica:
         """Sequence numbers that :meth:`build` found it could not apply."""
         self._pace = Pace(clock)
         try:
-            self._intake = intake or Intake(snapshot)
-            if snapshot != EMPTY_UPDATE:
-                self.doc.apply_update(snapshot)
+            state, indexed = unpack(snapshot)
+            self._intake = intake or indexed or Intake(state)
+            if state != EMPTY_UPDATE:
+                self.doc.apply_update(state)
         except (MalformedInput, UpdateRejected) as error:
             raise DocumentDamaged(f"the snapshot cannot be used: {error}") from error
         except _FAILURES as error:
