@@ -148,7 +148,7 @@ class Intake:
             self.deletes.all_intervals(),
             [(client, starts, self._places[client]) for client, starts in self._starts.items()],
             [(client, list(inside.items())) for client, inside in self._types.items()],
-            list(self._pairs),
+            sorted(self._pairs),
         ]
         return json.dumps(known, separators=(",", ":")).encode()
 

@@ -605,15 +605,13 @@ class DocumentRoom(YRoom):
         return self.document_id
 
     def _restore(self, loaded: Loaded) -> None:
-        stored, self._replica, tail = loaded
+        stored, self._replica, unsettled = loaded
         self.document_id = stored.id
         self._snapshot_size = len(stored.snapshot or b"")
-        self._tail_updates = len(tail)
-        self._tail_bytes = sum(len(update) for _, update, _ in tail)
-        rejected = self._replica.rejected
-        if rejected:
-            self._in_background(self._store.reject(stored.id, rejected))
-        unsettled = [logged for logged in tail if logged.seq not in rejected]
+        self._tail_updates = len(stored.tail)
+        self._tail_bytes = sum(len(update) for _, update in stored.tail)
+        if self._replica.rejected:
+            self._in_background(self._store.reject(stored.id, self._replica.rejected))
         self._state.restore(stored.head, self._replica.clocks, self._replica.deletes, unsettled)
         self._observer.early(len(self._state.early))
 
