@@ -238,7 +238,6 @@ class DocumentRoom(YRoom):
                 self._state.leave(peer.number)
 
     def _dismiss(self, peer: Peer, error: CollabdError) -> None:
-        self._observer.refused(error.code)
         self.leave(peer, error.close_code, error.close_reason)
         peer.close(error)
 
