@@ -16,8 +16,7 @@ and turns each update into steps that are safe.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from heapq import heappop, heappush
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from collabd.errors import UpdateRejected
@@ -26,6 +25,7 @@ from collabd.protocol.ranges import IdRanges
 from collabd.protocol.structure import MAX_TYPE_NESTING
 from collabd.protocol.surrogates import mend, tear, torn
 from collabd.protocol.update import check_update
+from collabd.protocol.waiting import Waiting
 from collabd.protocol.walk import (
     DELETED,
     EMBED,
@@ -64,6 +64,17 @@ class Step(NamedTuple):
     """Then apply this."""
 
 
+class Known(NamedTuple):
+    """What a document has and what waits in it. All of it goes on changing with the document."""
+
+    clocks: Mapping[int, int]
+    """The state vector."""
+    deletes: IdRanges
+    """The delete set."""
+    waiting: Waiting
+    """The updates of which something waits for others."""
+
+
 class Intake:
     """The places of one document's items, and the updates that wait for others.
 
@@ -71,7 +82,7 @@ class Intake:
     number: ``_ROOT`` or a type's kind, ``_KEYED``, and the depth from bit ``_DEPTH`` on.
     """
 
-    __slots__ = ("_early", "_pairs", "_places", "_sleepers", "_starts", "_types", "clocks", "deletes")
+    __slots__ = ("_pairs", "_places", "_starts", "_types", "clocks", "deletes", "waiting")
 
     def __init__(self, state: bytes = b"\0\0") -> None:
         """Begins with what a document's full state has.
@@ -86,22 +97,22 @@ class Intake:
         self._places: dict[int, list[int]] = {}
         self._types: dict[int, dict[int, int]] = {}
         self._pairs: set[Id] = set()
-        self._early: dict[bytes, None] = {}
-        self._sleepers: dict[int, list[tuple[int, bytes]]] = {}
-        """By client, the clock that must be passed for an early update to be looked at again."""
+        self.waiting = Waiting()
+        """The updates of which something waits for others."""
         self.offer(state)
 
     @property
-    def early(self) -> list[bytes]:
-        """What waits for others: those parts of updates that do."""
-        return list(self._early)
+    def known(self) -> Known:
+        """What the document has once all steps given out are carried out, and what waits in it."""
+        return Known(self.clocks, self.deletes, self.waiting)
 
     def offer(self, update: bytes, summary: UpdateSummary | None = None) -> list[Step]:
         """The steps by which the document takes in an update, and all that waited for it.
 
         What must wait itself is kept. ``summary`` is what ``check_update`` said, if it was asked. Raises
-        UpdateRejected if what could be taken in now would do harm: then nothing of the update is kept. What
-        waited and turns out to be harmful is dropped.
+        UpdateRejected if what could be taken in now would do harm: then nothing of the update is kept. If
+        what waited turns out to be harmful, all that waits of the same update is dropped from ``waiting``: no
+        less, so that it need not be known of an update, when its document is loaded, which parts were.
         """
         if summary is None:
             summary = check_update(update)
@@ -110,7 +121,7 @@ class Intake:
             reached = [client for client, _, _ in summary.structs]
         else:
             steps, reached = self._take(update)
-        if self._early:
+        if self.waiting:
             steps += self._wake(reached)
         return steps
 
@@ -148,21 +159,23 @@ class Intake:
         steps: list[Step] = []
         while reached:
             client = reached.pop()
-            sleepers = self._sleepers.get(client, [])
-            while sleepers and sleepers[0][0] < self.clocks.get(client, 0):
-                update = heappop(sleepers)[1]
-                if update in self._early:
-                    del self._early[update]
-                    try:
-                        taken, clients = self._take(update)
-                    except UpdateRejected:
-                        continue
-                    steps += taken
-                    reached += clients
+            while (woken := self.waiting.wake(client, self.clocks)) is not None:
+                piece, update = woken
+                try:
+                    taken, clients = self._take(piece, update)
+                except UpdateRejected:
+                    self.waiting.drop(update)
+                    continue
+                self.waiting.done(update)
+                steps += taken
+                reached += clients
         return steps
 
-    def _take(self, update: bytes) -> tuple[list[Step], list[int]]:
-        """The steps for what of an update is ready, and the clients whose clocks it moves."""
+    def _take(self, update: bytes, whole: bytes | None = None) -> tuple[list[Step], list[int]]:
+        """The steps for what of an update is ready, and the clients whose clocks it moves.
+
+        ``whole`` is the update of which this one is a piece that waited.
+        """
         parts = Split(update, self.clocks)
         before = self.clocks.copy()
         self._take_structs(parts)
@@ -187,10 +200,12 @@ class Intake:
             theirs = torn(self._pairs, cuts, deletes)
             self._pairs |= pairs
             self._pairs -= own | theirs
-        for (client, clock), early in parts.early(MAX_STRUCTS):
-            if early not in self._early:
-                self._early[early] = None
-                heappush(self._sleepers.setdefault(client, []), (clock, early))
+        if whole is not None or update not in self.waiting:
+            early = parts.early(MAX_STRUCTS)
+            if early and whole is None:
+                self.waiting.add(update, parts.early_structs(), parts.summary.deletes)
+            for needed, passed, piece in early:
+                self.waiting.put_to_sleep(whole or update, needed, passed, piece)
         ready = parts.ready(MAX_STRUCTS)
         steps = [Step(frozenset(), mend(tear(part, own) if own else part)) for part in ready]
         if theirs:

@@ -69,13 +69,6 @@ class IdRanges:
         """The client's intervals, half-open and ascending."""
         return list(zip(self._starts.get(client, ()), self._ends.get(client, ()), strict=True))
 
-    def copy(self) -> "IdRanges":
-        """An independent copy."""
-        twin = IdRanges()
-        twin._starts = {client: starts.copy() for client, starts in self._starts.items()}
-        twin._ends = {client: ends.copy() for client, ends in self._ends.items()}
-        return twin
-
     def __bool__(self) -> bool:
         return bool(self._ends)
 

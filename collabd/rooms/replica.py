@@ -1,14 +1,13 @@
 """The pycrdt document of a room, and the knowledge of how pycrdt fails."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from pycrdt import Doc, merge_updates
 
 from collabd.errors import DocumentDamaged, MalformedInput, UpdateRejected
-from collabd.protocol.intake import Intake, Step
-from collabd.protocol.ranges import IdRanges
+from collabd.protocol.intake import Intake, Known, Step
 from collabd.protocol.surrogates import tear
 from collabd.protocol.update import UpdateSummary
 
@@ -122,14 +121,9 @@ class Replica:
             return None, refused
 
     @property
-    def clocks(self) -> Mapping[int, int]:
-        """The state vector: for each client, the clock up to which it is integrated. It goes on changing."""
-        return self._intake.clocks
-
-    @property
-    def deletes(self) -> IdRanges:
-        """The delete set, as a copy."""
-        return self._intake.deletes.copy()
+    def known(self) -> Known:
+        """What is integrated and what waits. It goes on changing."""
+        return self._intake.known
 
     def state_vector(self) -> bytes:
         """The encoded state vector."""

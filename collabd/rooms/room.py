@@ -262,7 +262,9 @@ class DocumentRoom(YRoom):
             peer.is_quiet = True
 
     def _take(self, peer: Peer, event: UpdateReceived) -> None:
-        if peer.access < Access.WRITE and self._state.is_new(event.summary):
+        if peer.access < Access.WRITE and self._state.is_new(event.update, event.summary):
+            if self._postponed is not None:
+                raise Overloaded("the document is being rebuilt")  # what it has cannot be told for certain
             raise NotAllowed(READ_ONLY)
         peer.updates += 1
         count = self._state.receive(peer.number, event.update, event.summary)
@@ -270,7 +272,7 @@ class DocumentRoom(YRoom):
             self._flush_soon()
         else:
             self._observer.redundant(1)
-            if peer.acknowledges:
+            if count and peer.acknowledges:
                 peer.send(_saved_frame(count))
 
     def _answer(self, peer: Peer, state_vector: bytes) -> None:
@@ -414,12 +416,12 @@ class DocumentRoom(YRoom):
     def _settle(self, batch: Batch, last_seq: int, merged: bytes | None, refused: Sequence[int]) -> None:
         self.ydoc = self._replica.doc
         early_before = len(self._state.early)
-        settled = self._state.settle(last_seq, self._replica.clocks, refused)
+        settled = self._state.settle(last_seq, self._replica.known, refused)
         if refused:
-            first = last_seq - len(batch.updates) + 1
-            self._in_background(self._store.reject(self._id, [first + position for position in refused]))
-            # So that nobody's update counts as known for standing in one that was rejected.
-            self._state.restore(last_seq, self._replica.clocks, self._replica.deletes, self._state.early)
+            rejected = [batch.first + position for position in refused]
+            self._in_background(self._store.reject(self._id, rejected))
+        for seq in settled.dropped:
+            logger.warning("document %s drops what waited of update %d: it is harmful", self.name, seq)
         self._relay(settled.relay, merged)
         # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
         for update in settled.integrated:
@@ -509,7 +511,7 @@ class DocumentRoom(YRoom):
         if rejected:
             self._in_background(self._store.reject(stored.id, rejected))
         unsettled = [logged for logged in tail if logged.seq not in rejected]
-        self._state.restore(stored.head, self._replica.clocks, self._replica.deletes, unsettled)
+        self._state.restore(stored.head, self._replica.known, unsettled)
         self._observer.early(len(self._state.early))
 
     def _checked(self, stored: StoredDocument) -> list[Early]:
@@ -524,6 +526,7 @@ class DocumentRoom(YRoom):
     def _begin_rebuild(self, error: ReplicaBroken, batch: Batch, last_seq: int) -> None:
         logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
         self._postponed = []
+        self._state.distrust()
         self._in_background(self._rebuild(batch, last_seq))
 
     async def _rebuild(self, batch: Batch, last_seq: int) -> None:
@@ -542,7 +545,8 @@ class DocumentRoom(YRoom):
             self.end(CollabdError("the document could not be rebuilt; come back"))
             return
         first = last_seq - len(batch.updates) + 1
-        self._settle(batch, last_seq, None, [seq - first for seq in self._replica.rejected if seq >= first])
+        refused = [seq - first for seq in self._replica.rejected if first <= seq <= last_seq]
+        self._settle(batch, last_seq, None, refused)
         postponed, self._postponed = self._postponed or [], None
         for peer, state_vector in postponed:
             if peer.number not in self._peers:

@@ -66,8 +66,8 @@ def test_a_document_is_its_snapshot_and_its_tail() -> None:
     later = [writer.append("two "), writer.delete(0, 1), writer.append("three")]
     replica = Replica.build(snapshot, tail(later, after=1))
     assert text_of(replica.state()) == "ne two three"
-    assert replica.clocks == {1: 13}
-    assert replica.deletes == IdRanges([(1, 0, 1)])
+    assert replica.known.clocks == {1: 13}
+    assert replica.known.deletes == IdRanges([(1, 0, 1)])
     assert replica.rejected == []
 
 
@@ -175,7 +175,7 @@ async def test_a_large_snapshot_is_read_beforehand_and_used_as_it_is() -> None:
     more = large.append("!")
     replica = Replica.build(large.doc.get_update(), tail([more], after=1), intake)
     assert text_of(replica.state()) == str(large.text)
-    assert replica.clocks == {1: LARGE_SNAPSHOT + 1}
+    assert replica.known.clocks == {1: LARGE_SNAPSHOT + 1}
 
 
 def test_half_an_emoji_deleted_leaves_what_yjs_leaves() -> None:
@@ -186,7 +186,7 @@ def test_half_an_emoji_deleted_leaves_what_yjs_leaves() -> None:
     assert refused == []
     assert merged == delete_second_half, "what was received is relayed"
     assert str(replica.doc.get("content", type=Text)) == "a\ufffdb"
-    assert replica.clocks == check_state_vector(replica.state_vector()) == {1: 4}
+    assert replica.known.clocks == check_state_vector(replica.state_vector()) == {1: 4}
     in_one_go = build([*typed("a😀b"), delete_second_half])
     assert in_one_go.state() == replica.state()
 
