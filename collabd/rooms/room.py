@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
@@ -37,7 +37,7 @@ from collabd.protocol.session import (
     StateRequested,
     UpdateReceived,
 )
-from collabd.protocol.update import check_update
+from collabd.protocol.update import check_update, encode_state_vector
 
 from .channel import serve_channel
 from .observer import Observer
@@ -402,14 +402,20 @@ class DocumentRoom(YRoom):
         self._revive = False
         batch = self._state.in_flight
         assert batch is not None, "the log answers what it was asked"
+        follows = last_seq == self._state.head + len(batch.updates)
         self._observer.committed(len(batch.updates), batch.size, self._loop.time() - self._handed_over_at)
         self._tail_updates += len(batch.updates)
         self._tail_bytes += batch.size
         self._version += 1
+        if not follows:
+            logger.warning("document %s is read again: the log has updates of somebody else", self.name)
+            self._begin_rebuild(batch, last_seq)
+            return
         try:
             merged, refused = self._replica.apply(batch.updates, batch.summaries)
         except ReplicaBroken as error:
-            self._begin_rebuild(error, batch, last_seq)
+            logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
+            self._begin_rebuild(batch, last_seq)
             return
         self._settle(batch, last_seq, merged, refused)
 
@@ -523,14 +529,15 @@ class DocumentRoom(YRoom):
                 logger.warning("document %s has update %d that is refused today", self.name, seq)
         return checked
 
-    def _begin_rebuild(self, error: ReplicaBroken, batch: Batch, last_seq: int) -> None:
-        logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
+    def _begin_rebuild(self, batch: Batch, last_seq: int) -> None:
         self._postponed = []
         self._state.distrust()
         self._in_background(self._rebuild(batch, last_seq))
 
     async def _rebuild(self, batch: Batch, last_seq: int) -> None:
-        """Replace a damaged document by one made from the log, which already holds the batch."""
+        """Replace a document that is damaged, or lacks what somebody else logged, by one made from the log,
+        which already holds the batch."""
+        head, clocks = self._state.head, self._state.clocks
         try:
             stored = await self._store.load(self.name)
             assert stored is not None, "a batch was committed"
@@ -545,6 +552,8 @@ class DocumentRoom(YRoom):
             self.end(CollabdError("the document could not be rebuilt; come back"))
             return
         first = last_seq - len(batch.updates) + 1
+        if self._state.head != head + len(batch.updates):
+            self._relay_missed(head, clocks)
         refused = [seq - first for seq in self._replica.rejected if first <= seq <= last_seq]
         self._settle(batch, last_seq, None, refused)
         postponed, self._postponed = self._postponed or [], None
@@ -556,6 +565,13 @@ class DocumentRoom(YRoom):
             else:
                 self._answer(peer, state_vector)
         self._flush_soon()
+
+    def _relay_missed(self, head: int, clocks: Mapping[int, int]) -> None:
+        """Send everybody what came into the log behind this room's back: all that the document has beyond
+        what it had, and what is early."""
+        updates = [self._replica.state(encode_state_vector(clocks))]
+        updates += [early.update for early in self._state.early if early.seq > head]
+        self._relay([(NOBODY, update) for update in updates], None)
 
     async def drain(self, error: CollabdError) -> None:
         """Take nothing more in, commit and send what was received, then :meth:`end`."""
