@@ -100,6 +100,13 @@ def test_what_is_early_comes_in_pieces_with_what_each_waits_for() -> None:
     assert [needed for needed, _, _ in Split(update, {9: 1, 5: 2}).early(9)] == [(5, 5), (5, 5), (9, 1)]
 
 
+def test_where_pieces_end_does_not_depend_on_what_is_ready() -> None:
+    update = bytes.fromhex("010505000401017401618409000162000100010001" + "00")
+    for clocks in ({}, {5: 1}):
+        pieces = [check_update(piece).structs for _, _, piece in Split(update, clocks).early(2)]
+        assert pieces == [((5, 1, 2),), ((5, 2, 4),), ((5, 4, 5),)]
+
+
 @given(st.integers(0, 2**32))
 def test_the_parts_are_the_whole_and_what_is_ready_integrates(seed: int) -> None:
     rng = random.Random(seed)

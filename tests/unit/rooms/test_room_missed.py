@@ -72,6 +72,26 @@ async def test_what_is_logged_while_it_is_read_is_read_too() -> None:
     assert ada.got.saved[-1] >= 2
 
 
+async def test_what_was_logged_right_after_the_batch_is_read_with_it() -> None:
+    house = House(holds=True)
+    room = await house.room()
+    ada = Member(room, 1).join()
+    ada.type("ada ")
+    await turns()
+    await append(house, Writer(2).append("before "))
+    house.store.release()
+    await append(house, Writer(3).append("after "))
+    await calm(room, [ada])
+    assert room.head == 3
+    assert sorted(ada.text.split()) == ["ada", "after", "before"]
+    loads = house.store.loads
+    ada.type("goes on ")
+    await turns()
+    house.store.release()
+    await calm(room, [ada])
+    assert (room.head, house.store.loads) == (4, loads)
+
+
 async def test_a_harmful_update_of_somebody_else_is_left_out() -> None:
     house = House()
     room = await house.room()
