@@ -88,13 +88,8 @@ def _one_by_one(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> _Rebuil
         except MalformedInput:
             rejected.append(seq)
     replica = Replica.build(snapshot or EMPTY_UPDATE, logged)
-    clocks = replica.clocks
-    early = [
-        seq
-        for seq, _, summary in logged
-        if seq not in replica.rejected
-        and any(end > clocks.get(client, 0) for client, _, end in (*summary.structs, *summary.deletes))
-    ]
+    waiting = replica.known.waiting
+    early = [seq for seq, update, _ in logged if seq not in replica.rejected and update in waiting]
     return replica, early, rejected + replica.rejected
 
 
@@ -103,7 +98,7 @@ def _verified(state: bytes, replica: Replica) -> Intake:
     try:
         reloaded = Intake(state)
         # It has deletions beside those that were sent: of values that others took the place of.
-        if dict(reloaded.clocks) != dict(replica.clocks) or not reloaded.deletes.contains(replica.deletes):
+        if reloaded.clocks != replica.known.clocks or not reloaded.deletes.contains(replica.known.deletes):
             raise DocumentDamaged("the snapshot would not cover what the log does")
         again: Doc[Any] = Doc()
         again.apply_update(state)

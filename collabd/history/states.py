@@ -156,7 +156,7 @@ class _Replay:
     def difference(self, updates: Iterable[bytes]) -> bytes:
         """Take in a stretch of history; what it brought, as one update, with what still waits at its end."""
         before = self._replica.state_vector()
-        deletes = self._replica.deletes
+        deletes = self._replica.known.deletes.copy()
         waited = set(self._replica.early)
         self.take(updates)
         update = difference(self._replica.state(before), deletes)

@@ -30,7 +30,7 @@ async def test_a_large_snapshot_is_read_beforehand_and_used_as_it_is() -> None:
     snapshot = large.doc.get_update()
     loaded = await load("notes", stored(snapshot, large.append("!")), runner)
     assert text_of(loaded.replica.state()) == str(large.text)
-    assert loaded.replica.clocks == {1: LARGE_SNAPSHOT + 1}
+    assert loaded.replica.known.clocks == {1: LARGE_SNAPSHOT + 1}
 
 
 async def test_a_large_snapshot_that_cannot_be_used_is_damage() -> None:
