@@ -30,6 +30,7 @@ from collabd.web.socket import DocumentSocket
 
 SQLITE: Final = "sqlite:///"
 MEMORY: Final = "memory:"
+POSTGRES: Final = ("postgresql://", "postgres://")
 
 
 class Service:
@@ -95,7 +96,22 @@ def open_store(url: str) -> Store:
         return SQLiteStore(Path(url.removeprefix(SQLITE)))
     if url == MEMORY:
         return MemoryStore()
-    raise SettingsError(f"store must be {SQLITE} and the path of a file, or {MEMORY}, not {url!r}")
+    if url.startswith(POSTGRES):
+        return _open_postgres(url)
+    raise SettingsError(
+        f"store must be {SQLITE} and the path of a file, {POSTGRES[0]} and a database, or {MEMORY}, "
+        f"not {url!r}"
+    )
+
+
+def _open_postgres(url: str) -> Store:
+    try:
+        from collabd.persistence.postgres import PostgresStore
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise SettingsError("PostgreSQL needs a package: pip install 'collabd[postgres]'") from error
+    return PostgresStore(url)
 
 
 def create_app(
