@@ -26,6 +26,7 @@ from collabd.persistence.sqlite import SQLiteStore
 from collabd.retention import Policy
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
+from collabd.rooms.snapshot import unpack
 from tests.support.traces import load
 
 AUTHOR = Author(77, "ada@example.com", "Ada", "127.0.0.1")
@@ -94,7 +95,7 @@ async def large_document(directory: Path, trace: str, rounds: int) -> None:
     stored = await store.load("notes")
     assert stored is not None
     assert stored.snapshot is not None
-    state = stored.snapshot
+    state = unpack(stored.snapshot).state
     in_pycrdt = await seconds(rounds, lambda: asyncio.sleep(0, Doc().apply_update(state)))
     print(f"  opening it afterwards: {compacted * 1000:.0f} ms, of which pycrdt {in_pycrdt * 1000:.0f} ms")
     await store.close()

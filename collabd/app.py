@@ -27,6 +27,7 @@ from collabd.web.openapi import openapi_route
 from collabd.web.ops import ops_routes
 from collabd.web.pages import page_routes
 from collabd.web.socket import DocumentSocket
+from collabd.worker import Worker
 
 SQLITE: Final = "sqlite:///"
 MEMORY: Final = "memory:"
@@ -44,8 +45,14 @@ class Service:
         self.settings = settings
         self.telemetry = Telemetry()
         self.store = store or open_store(settings.store)
+        self.checker = Worker()
+        """For what clients send."""
+        self.converter = Worker()
+        """For whole documents: read, shown, made from content."""
+        self.compacter = Worker()
+        """For what nobody waits for."""
         policy = retention.parse(settings.history)
-        self.compactor = Compactor(self.store, run=asyncio.to_thread, policy=policy)
+        self.compactor = Compactor(self.store, run=self.compacter.run, policy=policy)
         self.keeper = Keeper(self.store, self.compactor.sweep, policy, author_days=settings.author_days)
         self.registry = Registry(
             self.store,
@@ -58,6 +65,8 @@ class Service:
             compact=self.compactor.soon,
             idle_seconds=settings.room_idle_seconds,
             keepalive_seconds=settings.keepalive_seconds,
+            checker=self.checker,
+            reader=self.converter,
         )
 
     @contextlib.asynccontextmanager
@@ -73,6 +82,8 @@ class Service:
                 task.cancel()
             await asyncio.wait(tasks)
             await self.compactor.close()
+            for worker in (self.checker, self.converter, self.compacter):
+                await worker.close()
             await self.store.close()
 
     async def drain(self) -> bool:
@@ -139,6 +150,8 @@ def create_app(
         service.store,
         authorize,
         service.telemetry,
+        service.checker,
+        service.converter,
         max_body_bytes=settings.max_body_bytes,
     )
 

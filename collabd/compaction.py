@@ -26,9 +26,11 @@ from collabd.history import thin
 from collabd.persistence.base import Compaction, HistoryEntry, LoggedUpdate, Store, StoredDocument
 from collabd.protocol.intake import Intake
 from collabd.protocol.ranges import IdRanges
+from collabd.protocol.squash import squash
 from collabd.protocol.update import check_update
 from collabd.protocol.walk import walk
 from collabd.rooms.replica import EMPTY_UPDATE, Replica, reraise_unless_pycrdt
+from collabd.rooms.snapshot import pack
 from collabd.rooms.state import Early
 
 from . import retention
@@ -46,7 +48,7 @@ TRIES: Final = 3
 class Compacted(NamedTuple):
     """A snapshot that was checked."""
 
-    state: bytes
+    snapshot: bytes
     early: list[int]
     rejected: list[int]
     """Updates that turned out not to be applicable."""
@@ -58,6 +60,26 @@ def compacted(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> Compacted
     Raises:
         DocumentDamaged: the document cannot be rebuilt, or the snapshot would hold something else.
     """
+    replica, early, rejected = _squashed(snapshot, tail) or _one_by_one(snapshot, tail)
+    state = replica.state()
+    return Compacted(pack(state, _verified(state, replica)), early, sorted(rejected))
+
+
+_Rebuilt = tuple[Replica, list[int], list[int]]
+"""A document, and the numbers of what is early in it and of what is not applicable."""
+
+
+def _squashed(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> _Rebuilt | None:
+    """What nearly all documents are made by, in a tenth of the time; None if one must look closer."""
+    try:
+        squashed = [Early(0, update, check_update(update)) for update in squash(update for _, update in tail)]
+    except MalformedInput:
+        return None
+    replica = Replica.build(snapshot or EMPTY_UPDATE, squashed)
+    return None if replica.rejected or replica.early else (replica, [], [])
+
+
+def _one_by_one(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> _Rebuilt:
     logged = []
     rejected = []
     for seq, update in tail:
@@ -66,24 +88,17 @@ def compacted(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> Compacted
         except MalformedInput:
             rejected.append(seq)
     replica = Replica.build(snapshot or EMPTY_UPDATE, logged)
-    rejected += replica.rejected
-    clocks = replica.clocks
-    early = [
-        seq
-        for seq, _, summary in logged
-        if seq not in replica.rejected
-        and any(end > clocks.get(client, 0) for client, _, end in (*summary.structs, *summary.deletes))
-    ]
-    state = replica.state()
-    _verify(state, replica)
-    return Compacted(state, early, sorted(rejected))
+    waiting = replica.known.waiting
+    early = [seq for seq, update, _ in logged if seq not in replica.rejected and update in waiting]
+    return replica, early, rejected + replica.rejected
 
 
-def _verify(state: bytes, replica: Replica) -> None:
+def _verified(state: bytes, replica: Replica) -> Intake:
+    """The intake of a document loaded from ``state``, once it is sure that this has what the replica has."""
     try:
         reloaded = Intake(state)
         # It has deletions beside those that were sent: of values that others took the place of.
-        if dict(reloaded.clocks) != dict(replica.clocks) or not reloaded.deletes.contains(replica.deletes):
+        if reloaded.clocks != replica.known.clocks or not reloaded.deletes.contains(replica.known.deletes):
             raise DocumentDamaged("the snapshot would not cover what the log does")
         again: Doc[Any] = Doc()
         again.apply_update(state)
@@ -93,6 +108,7 @@ def _verify(state: bytes, replica: Replica) -> None:
         with contextlib.suppress(UnsupportedFormat):
             if content_of(again, state) != content_of(replica.doc, state):
                 raise DocumentDamaged("the snapshot would have other content than the log")
+        return reloaded
     except (MalformedInput, UpdateRejected) as error:
         raise DocumentDamaged(f"the snapshot could not be loaded: {error}") from error
     except DocumentDamaged:
@@ -163,11 +179,11 @@ class Compactor:
                 made = await self._run(compacted, None, stored.tail)
             if made.rejected:
                 await self._store.reject(stored.id, made.rejected)
-            compaction = Compaction(stored.snapshot_seq, stored.head, made.state, made.early, keep)
+            compaction = Compaction(stored.snapshot_seq, stored.head, made.snapshot, made.early, keep)
             if await self._store.compact(stored.id, compaction):
                 if self._policy.days is not None:
                     await self._thin(stored.id, self._clock() - self._policy.days * retention.DAY)
-                return len(made.state)
+                return len(made.snapshot)
         return 0
 
     async def sweep(self, changed_since: float = 0.0) -> None:

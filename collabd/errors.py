@@ -18,6 +18,8 @@
     ├── ShuttingDown            this process is leaving
     ├── CannotRestore           an old state cannot be brought back by an edit
     ├── UpdateRejected          a checked update that pycrdt still refused
+    ├── WorkFailed              a helper process could not finish its work
+    │   └── WorkEnded           and its process ended, or had to be ended
     ├── StoreError              the store cannot be opened or used at all
     └── SettingsError           a setting that makes no sense
 
@@ -184,6 +186,14 @@ class UpdateRejected(CollabdError):
     code = "update-rejected"
     close_code = 4423
     status = 422
+
+
+class WorkFailed(CollabdError):
+    """A helper process ended before it had an answer, or took too long."""
+
+
+class WorkEnded(WorkFailed):
+    """The process was ended by the work it did, or for the time that took."""
 
 
 class StoreError(CollabdError):

@@ -131,3 +131,31 @@ FRAMES: dict[str, bytes] = {
     **{f"awareness: {name}": awareness_frame(data) for name, data in AWARENESS.items()},
 }
 """Whole WebSocket messages of the y-websocket protocol, those made of the bytes above included."""
+
+
+def _beside_one(count: int) -> bytes:
+    structs = [b"\1" + wire.uint(100 + client) + b"\0\x84\1\0\1b" for client in reversed(range(count))]
+    return wire.uint(count + 1) + b"".join(structs) + b"\1\1\0\4" + _ROOT + b"\1a\0"
+
+
+def _one_by_one(count: int) -> bytes:
+    structs = [b"\4" + _ROOT + b"\1a"] + [b"\x44\1" + wire.uint(clock) + b"\1a" for clock in range(count - 1)]
+    return b"\1" + wire.uint(count) + b"\1\0" + b"".join(structs) + b"\0"
+
+
+def _under_one_key(count: int) -> bytes:
+    return b"\1" + wire.uint(count) + b"\1\0" + (b"\x28" + _ROOT + b"\1k\1\x7e") * count + b"\0"
+
+
+def _holes(count: int) -> bytes:
+    deletes = b"".join(wire.uint(2 * hole) + b"\1" for hole in range(count))
+    return b"\1\1\1\0\4" + _ROOT + wire.octets(b"a" * 2 * count) + b"\1\1" + wire.uint(count) + deletes
+
+
+COSTLY: dict[str, bytes] = {
+    "20,000 clients insert at one place": _beside_one(20_000),
+    "60,000 characters one by one": _one_by_one(60_000),
+    "15,000 values under one key": _under_one_key(15_000),
+    "60,000 deletions": _holes(60_000),
+}
+"""Updates that are valid and must be taken, and keep pycrdt or our checks busy for long."""

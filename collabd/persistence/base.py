@@ -83,7 +83,7 @@ class Compaction(NamedTuple):
     seq: int
     """The last update it stands for."""
     state: bytes
-    """The encoded state."""
+    """What the document can be rebuilt from; to stores it is just bytes."""
     early: Sequence[int] = ()
     """Numbers up to ``seq`` that it does not stand for."""
     keep_history: bool = True

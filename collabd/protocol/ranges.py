@@ -77,6 +77,19 @@ class IdRanges:
         """The client's intervals, half-open and ascending."""
         return list(zip(self._starts.get(client, ()), self._ends.get(client, ()), strict=True))
 
+    def all_intervals(self) -> list[tuple[int, list[int], list[int]]]:
+        """Each client with the starts and the ends of its intervals, for :meth:`from_intervals`."""
+        return [(client, starts, self._ends[client]) for client, starts in self._starts.items()]
+
+    @classmethod
+    def from_intervals(cls, intervals: Iterable[tuple[int, list[int], list[int]]]) -> "IdRanges":
+        """The set that :meth:`all_intervals` told; the lists belong to it from then on."""
+        ranges = cls()
+        for client, starts, ends in intervals:
+            ranges._starts[client] = starts
+            ranges._ends[client] = ends
+        return ranges
+
     def copy(self) -> "IdRanges":
         """An independent copy."""
         twin = IdRanges()

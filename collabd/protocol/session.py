@@ -6,13 +6,13 @@ reaches a document unless it came out of here, checked.
 The protocol: https://github.com/yjs/y-protocols/blob/master/PROTOCOL.md
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from collabd.errors import MalformedInput
 
 from . import awareness, messages
-from .update import UpdateSummary, check_state_vector, check_update
+from .update import UpdateSummary, check_large_update, check_state_vector, check_update
 
 KEEP_ALIVE: Final = messages.encode(messages.AwarenessMessage(awareness.encode([])))
 """A message that changes nothing. Stock providers close a connection on which nothing came for 30 s."""
@@ -66,13 +66,18 @@ class Session:
         update = messages.sole_update(data)
         if update is not None:
             return (UpdateReceived(update, check_update(update)),)
-        return [_event(message) for message in messages.decode(data)]
+        return [_event(message, check_update) for message in messages.decode(data)]
 
 
-def _event(message: messages.Message) -> Event:
+def check_large_message(data: bytes) -> Sequence[Event]:
+    """What :meth:`Session.receive` makes of a message, updates cut into pieces (``check_large_update``)."""
+    return [_event(message, check_large_update) for message in messages.decode(data)]
+
+
+def _event(message: messages.Message, check: Callable[[bytes], UpdateSummary]) -> Event:
     match message:
         case messages.Update(update) | messages.SyncStep2(update):
-            return UpdateReceived(update, check_update(update))
+            return UpdateReceived(update, check(update))
         case messages.SyncStep1(state_vector):
             check_state_vector(state_vector)
             return StateRequested(state_vector)

@@ -67,6 +67,10 @@ class UpdateSummary(NamedTuple):
     """If the update is one string put beside something else, without emoji, and nothing more, as nearly all
     are: the id it was put beside."""
 
+    pieces: tuple[bytes, ...] = ()
+    """If the update is large and was cut (``collabd.protocol.causality.cut``): small ones that come to the
+    same."""
+
     @property
     def empty(self) -> bool:
         """Whether the update brings nothing at all."""

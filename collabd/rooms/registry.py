@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any
 
-from collabd.errors import CollabdError, DocumentDamaged, DocumentDeleted, Overloaded, ShuttingDown
+from collabd.errors import CollabdError, DocumentDamaged, DocumentDeleted, Overloaded, ShuttingDown, WorkEnded
 from collabd.persistence.base import UNKNOWN, Author, Store, StoredDocument
-from collabd.protocol.intake import Intake
-from collabd.protocol.update import check_update
+from collabd.protocol.update import UpdateSummary
+from collabd.worker import Runner, ThreadRunner
 
+from .loading import Loaded, checked, load, try_out
 from .names import check_name
 from .observer import Observer, Silent
 from .peer import Peer
-from .replica import Replica
 from .room import Compact, DocumentRoom, RoomLimits
+from .slices import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,9 @@ class Registry:
         compact: asks for a document to be compacted; without it none is.
         idle_seconds: how long a room stays loaded after its last peer has left.
         keepalive_seconds: how long a peer may be left without a message, at most.
+        checker: checks large messages.
+        reader: reads large documents; not the same, as it must not wait for what somebody sends in masses.
+        clock: measures how long the event loop is held up, in seconds.
 
     :meth:`tick` must be called about every ``keepalive_seconds / 2``; :meth:`run` does.
     """
@@ -39,8 +44,14 @@ class Registry:
         compact: Compact | None = None,
         idle_seconds: float = 30.0,
         keepalive_seconds: float = 15.0,
+        checker: Runner | None = None,
+        reader: Runner | None = None,
+        clock: Clock = time.perf_counter,
     ) -> None:
         self._store = store
+        self._checker = checker or ThreadRunner()
+        self._reader = reader or self._checker
+        self._clock = clock
         self._limits = limits or RoomLimits()
         self._observer = observer or Silent()
         self._compact = compact
@@ -48,6 +59,8 @@ class Registry:
         self._keepalive_seconds = keepalive_seconds
         self._rooms: dict[str, DocumentRoom] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
+        self._tried: set[str] = set()
+        """Documents that have proved harmless since the process before was interrupted."""
         self._is_draining = False
 
     @property
@@ -101,15 +114,15 @@ class Registry:
             DocumentExists: it has content already.
             MalformedInput, UpdateRejected, Overloaded: as :meth:`DocumentRoom.submit`.
         """
-        check_update(update)
+        summary = await checked(update, self._checker)
         try:
             room = await self.open(name)
         except DocumentDeleted:
             if name in self._opening:  # somebody else is creating it
                 return await self.create(name, update, author)
-            await self._recreate(name, update, author)
+            await self._recreate(name, update, summary, author)
             return await self.open(name)
-        await room.seed(update, author)
+        await room.seed(update, summary, author)
         return room
 
     async def delete(self, name: str) -> None:
@@ -174,50 +187,64 @@ class Registry:
         started = asyncio.get_running_loop().time()
         stored = await self._store.load(name)
         try:
-            room = await self._made_from(name, stored)
+            if stored is not None and self._store.was_interrupted and name not in self._tried:
+                await self._try_out(name, stored)
+            loaded = None if stored is None else await self._made_from(name, stored)
+            room = self._new_room(name, loaded)
         except CollabdError as error:
             logger.error("document %s cannot be opened: %s", name, error)
             raise
         self._enter(name, room, started)
 
-    async def _made_from(self, name: str, stored: StoredDocument | None) -> DocumentRoom:
-        if stored is None or stored.snapshot is None:
-            return self._new_room(name, stored)
+    async def _try_out(self, name: str, stored: StoredDocument) -> None:
+        """Open the document in another process first, since it may be what ended the one before this."""
         try:
-            intake = await Replica.read(stored.snapshot)
-            return self._new_room(name, stored, intake)
+            await self._reader.run(try_out, stored.snapshot, stored.tail)
+        except WorkEnded as error:
+            reason = "opening it ended the process"
+            await self._store.quarantine(stored.id, reason)
+            raise DocumentDamaged(f"{name} is in quarantine: {reason}") from error
+        except DocumentDamaged:
+            pass  # to be told, or made up for, when it is opened here
+        self._tried.add(name)
+
+    async def _made_from(self, name: str, stored: StoredDocument) -> Loaded:
+        try:
+            return await load(name, stored, self._reader, self._clock)
         except DocumentDamaged as damage:
             logger.warning("document %s is opened from its whole log: %s", name, damage)
             try:
-                return self._new_room(name, await self._store.load(name, whole=True))
+                whole = await self._store.load(name, whole=True)
             except DocumentDamaged:
                 raise damage from None
+            assert whole is not None, "it was there a moment ago"
+            return await load(name, whole, self._reader, self._clock)
 
-    async def _recreate(self, name: str, update: bytes, author: Author) -> None:
+    async def _recreate(self, name: str, update: bytes, summary: UpdateSummary, author: Author) -> None:
         """Make a new document under a deleted name. Nobody gets its room before it is committed."""
         try:
-            await asyncio.shield(self._begin(name, self._revive(name, update, author)))
+            await asyncio.shield(self._begin(name, self._revive(name, update, summary, author)))
         except DocumentDeleted as error:
             raise error.__cause__ or error from None
 
-    async def _revive(self, name: str, update: bytes, author: Author) -> None:
+    async def _revive(self, name: str, update: bytes, summary: UpdateSummary, author: Author) -> None:
         started = asyncio.get_running_loop().time()
         room = self._new_room(name, None, revive=True)
         try:
-            await room.seed(update, author)
+            await room.seed(update, summary, author)
         except CollabdError as error:
             # For whoever waits to open the document, nothing has changed.
             raise DocumentDeleted(f"{name} was deleted") from error
         self._enter(name, room, started)
 
-    def _new_room(
-        self, name: str, stored: StoredDocument | None, intake: Intake | None = None, *, revive: bool = False
-    ) -> DocumentRoom:
+    def _new_room(self, name: str, loaded: Loaded | None, *, revive: bool = False) -> DocumentRoom:
         return DocumentRoom(
             name,
             self._store,
-            stored,
-            intake,
+            loaded,
+            runner=self._checker,
+            reader=self._reader,
+            clock=self._clock,
             limits=self._limits,
             observer=self._observer,
             compact=self._compact,

@@ -1,26 +1,27 @@
 """The pycrdt document of a room, and the knowledge of how pycrdt fails."""
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pycrdt import Doc, merge_updates
 
 from collabd.errors import DocumentDamaged, MalformedInput, UpdateRejected
-from collabd.protocol.intake import Intake, Step
-from collabd.protocol.ranges import IdRanges
+from collabd.protocol.causality import MAX_STRUCTS, cut
+from collabd.protocol.intake import Intake, Known, Step
 from collabd.protocol.surrogates import tear
 from collabd.protocol.update import UpdateSummary
 
+from .slices import Clock, Pace, Work, at_once
+from .snapshot import unpack
 from .state import Early
 
 MERGE_AT_ONCE: Final = 128
 """Merging takes time that grows faster than the number of updates: 100 take 0.1 ms, 10,000 take 0.4 s."""
 
-PIECE_BYTES: Final = 4096
-"""Updates are merged up to this size before they are applied: about a hundred structs."""
-LARGE_SNAPSHOT: Final = 16 * 1024
-"""Bytes from which on a snapshot is read in a thread; it takes about 0.5 ms per 1,000 bytes."""
+STRUCT_BYTES: Final = 20
+"""What a struct takes about, in an update of many or of one; what is longer costs no more for it."""
 EMPTY_STATE_VECTOR: Final = b"\x00"
 EMPTY_UPDATE: Final = b"\x00\x00"
 
@@ -33,40 +34,35 @@ class Replica:
     """A document that only ever holds updates that are committed, and is given none that would harm it.
 
     Args:
-        snapshot: the full state to begin with, as :meth:`state` gave it.
-        intake: what ``Intake(snapshot)`` gave, if that was made before (in another thread: it may take long).
+        snapshot: what to begin with: a full state, alone or with an index (see ``snapshot``).
+        intake: what ``Intake(state)`` gave, if that was made before (elsewhere: it may take long).
+        clock: seconds, by which the replica learns how much pycrdt takes in at once.
 
     Raises:
         DocumentDamaged: the snapshot cannot be used.
     """
 
-    def __init__(self, snapshot: bytes = EMPTY_UPDATE, intake: Intake | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: bytes = EMPTY_UPDATE,
+        intake: Intake | None = None,
+        *,
+        clock: Clock = time.perf_counter,
+    ) -> None:
         self.doc: Doc[Any] = Doc()
         self.rejected: list[int] = []
         """Sequence numbers that :meth:`build` found it could not apply."""
+        self._pace = Pace(clock)
         try:
-            self._intake = intake or Intake(snapshot)
-            if snapshot != EMPTY_UPDATE:
-                self.doc.apply_update(snapshot)
+            state, indexed = unpack(snapshot)
+            self._intake = intake or indexed or Intake(state)
+            if state != EMPTY_UPDATE:
+                self.doc.apply_update(state)
         except (MalformedInput, UpdateRejected) as error:
             raise DocumentDamaged(f"the snapshot cannot be used: {error}") from error
         except _FAILURES as error:
             reraise_unless_pycrdt(error)
             raise DocumentDamaged(f"the snapshot cannot be applied: {error}") from error
-
-    @staticmethod
-    async def read(snapshot: bytes | None) -> Intake | None:
-        """Make the intake for a snapshot without holding up the event loop, unless that is quickly done.
-
-        Raises:
-            DocumentDamaged: the snapshot cannot be used.
-        """
-        if snapshot is None or len(snapshot) < LARGE_SNAPSHOT:
-            return None
-        try:
-            return await asyncio.to_thread(Intake, snapshot)
-        except (MalformedInput, UpdateRejected) as error:
-            raise DocumentDamaged(f"the snapshot cannot be used: {error}") from error
 
     @classmethod
     def build(cls, snapshot: bytes, tail: Sequence[Early], intake: Intake | None = None) -> "Replica":
@@ -76,18 +72,33 @@ class Replica:
         Raises:
             DocumentDamaged: the snapshot itself cannot be applied.
         """
-        replica = cls(snapshot, intake)
+        return at_once(cls.building(snapshot, tail, intake))
+
+    @classmethod
+    def building(
+        cls,
+        snapshot: bytes,
+        tail: Sequence[Early],
+        intake: Intake | None = None,
+        *,
+        clock: Clock = time.perf_counter,
+    ) -> "Work[Replica]":
+        """Do what :meth:`build` does, in slices."""
+        replica = cls(snapshot, intake, clock=clock)
+        yield
         try:
-            _, refused = replica.apply([update for _, update, _ in tail], [summary for _, _, summary in tail])
+            _, refused = yield from replica.applying(
+                [update for _, update, _ in tail], [summary for _, _, summary in tail], merges=False
+            )
             replica.rejected = [tail[position].seq for position in refused]
             return replica
         except ReplicaBroken:
             pass
         rejected: list[int] = []
         while True:
-            replica = cls(snapshot)
+            replica = cls(snapshot, clock=clock)
             replica.rejected = rejected
-            culprits = replica._apply_singly(tail)
+            culprits = yield from replica._apply_singly(tail)
             if not culprits:
                 return replica
             rejected += culprits
@@ -99,42 +110,67 @@ class Replica:
         build on.
 
         Returns:
-            One update that stands for all of them, or None if some were refused; and the positions of those,
-            which left no trace.
+            One update that stands for all of them, or None if some were refused or they are large; and the
+            positions of those refused, which left no trace.
 
         Raises:
             ReplicaBroken: the document must be rebuilt.
+        """
+        if len(updates) == 1 and self.apply_simply(updates[0], summaries[0]):
+            return updates[0], []
+        return at_once(self.applying(updates, summaries))
+
+    def apply_simply(self, update: bytes, summary: UpdateSummary) -> bool:
+        """Take in a single update if it is a simple one, as nearly all are, else do nothing.
+
+        Raises:
+            ReplicaBroken: the document must be rebuilt.
+        """
+        if not self._intake.takes_simply(summary):
+            return False
+        try:
+            self.doc.apply_update(update)
+        except _FAILURES as error:
+            reraise_unless_pycrdt(error)
+            raise ReplicaBroken(str(error)) from error
+        return True
+
+    def applying(
+        self, updates: Sequence[bytes], summaries: Sequence[UpdateSummary], *, merges: bool = True
+    ) -> Work[tuple[bytes | None, list[int]]]:
+        """Do what :meth:`apply` does, in slices. Until it has ended the document holds some of it.
+
+        Args:
+            merges: whether the one update is wanted.
         """
         steps: list[Step] = []
         refused: list[int] = []
         for position, (update, summary) in enumerate(zip(updates, summaries, strict=True)):
             try:
-                steps += self._intake.offer(update, summary)
+                steps += yield from self._intake.offering(update, summary)
             except UpdateRejected:
                 refused.append(position)
-        applied = self._carry_out(steps)
+        applied = yield from self._carry_out(steps)
+        if refused or not merges or any(summary.pieces for summary in summaries):
+            return None, refused
         if applied is not None and [step.update for step in steps] == updates:
             return applied, refused
         try:
-            return None if refused else merge(updates), refused
+            merged = yield from _merging(updates)
         except _FAILURES as error:
             reraise_unless_pycrdt(error)
             return None, refused
+        return merged, refused
 
     @property
-    def clocks(self) -> Mapping[int, int]:
-        """The state vector: for each client, the clock up to which it is integrated. It goes on changing."""
-        return self._intake.clocks
-
-    @property
-    def deletes(self) -> IdRanges:
-        """The delete set, as a copy."""
-        return self._intake.deletes.copy()
+    def known(self) -> Known:
+        """What is integrated and what waits. It goes on changing."""
+        return self._intake.known
 
     @property
     def early(self) -> list[bytes]:
         """What waits for what it builds on: those parts of updates that do."""
-        return self._intake.early
+        return self._intake.waiting.pieces
 
     def state_vector(self) -> bytes:
         """The encoded state vector."""
@@ -144,28 +180,49 @@ class Replica:
         """All that is integrated and not covered by the (checked) state vector ``since``, as one update."""
         return self.doc.get_update(since)
 
-    def _carry_out(self, steps: Sequence[Step]) -> bytes | None:
+    def _carry_out(self, steps: Sequence[Step]) -> Work[bytes | None]:
         """Do what the intake found safe; what was applied, as one update, if it was applied in one go."""
-        if not steps:
-            return None
-        try:
-            if not any(step.torn for step in steps):
-                pieces = [merge(piece) for piece in _pieces([step.update for step in steps])]
-                for piece in pieces:
-                    self.doc.apply_update(piece)
-                return pieces[0] if len(pieces) == 1 else None
-            for step in steps:
-                if step.torn:
+        updates = [step.update for step in steps]
+        if not any(step.torn for step in steps):
+            return (yield from self._give(updates))
+        for step in steps:
+            if step.torn:
+                try:
                     state = tear(self.state(), step.torn)
                     self.doc = Doc()
                     self.doc.apply_update(state)
-                self.doc.apply_update(step.update)
-        except _FAILURES as error:
-            reraise_unless_pycrdt(error)
-            raise ReplicaBroken(str(error)) from error
+                except _FAILURES as error:
+                    reraise_unless_pycrdt(error)
+                    raise ReplicaBroken(str(error)) from error
+                yield
+            yield from self._give([step.update])
         return None
 
-    def _apply_singly(self, tail: Sequence[Early]) -> list[int]:
+    def _give(self, updates: Sequence[bytes]) -> Work[bytes | None]:
+        """Have pycrdt apply safe updates, as many at once as it takes in quickly; all of it, as one update,
+        if it was applied in one go."""
+        pace = self._pace
+        clock = pace.clock
+        pace.begin(is_large=len(updates) > MERGE_AT_ONCE)
+        left = deque(updates)
+        merged = None
+        is_whole = True
+        while left:
+            piece = _next_piece(left, pace.structs)
+            is_whole = is_whole and not left and merged is None
+            started = clock()
+            try:
+                merged = merge(piece)
+                self.doc.apply_update(merged)
+            except _FAILURES as error:
+                reraise_unless_pycrdt(error)
+                raise ReplicaBroken(str(error)) from error
+            pace.took(clock() - started, is_full=bool(left))
+            if left:
+                yield
+        return merged if is_whole else None
+
+    def _apply_singly(self, tail: Sequence[Early]) -> Work[list[int]]:
         """Apply update by update; return the numbers of those by which pycrdt failed, if it did: the document
         cannot be used any more then."""
         waiting: list[Early] = []
@@ -174,12 +231,12 @@ class Replica:
             if seq in self.rejected:
                 continue
             try:
-                steps = self._intake.offer(update, summary)
+                steps = yield from self._intake.offering(update, summary)
             except UpdateRejected:
                 self.rejected.append(seq)
                 continue
             try:
-                self._carry_out(steps)
+                yield from self._carry_out(steps)
             except ReplicaBroken:
                 # What it has set free is suspected first; without that, the next try tells.
                 return [early.seq for early in waiting if self._holds(early.summary)] or [seq]
@@ -203,28 +260,37 @@ def reraise_unless_pycrdt(error: BaseException) -> None:
         raise error
 
 
-def _pieces(updates: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Updates in groups to be merged and applied at once. The time pycrdt takes for an update grows with the
-    square of its structs."""
-    piece: list[bytes] = []
-    size = 0
-    for update in updates:
-        if piece and (size + len(update) > PIECE_BYTES or len(piece) == MERGE_AT_ONCE):
-            yield piece
-            piece, size = [], 0
-        piece.append(update)
-        size += len(update)
-    if piece:
-        yield piece
+def _next_piece(left: deque[bytes], structs: int) -> list[bytes]:
+    """The next updates to be merged and applied at once: about so many structs. The time pycrdt takes for an
+    update grows with the square of its structs."""
+    first = left.popleft()
+    if structs < MAX_STRUCTS and len(first) > structs * STRUCT_BYTES:
+        smaller = cut(first, structs)
+        if smaller:
+            first = smaller[0]
+            left.extendleft(reversed(smaller[1:]))
+    piece = [first]
+    size = len(first)
+    while left and len(piece) < min(structs, MERGE_AT_ONCE):
+        size += len(left[0])
+        if size > structs * STRUCT_BYTES:
+            break
+        piece.append(left.popleft())
+    return piece
 
 
 def merge(updates: Sequence[bytes]) -> bytes:
     """One update that stands for all of ``updates``."""
+    return at_once(_merging(updates))
+
+
+def _merging(updates: Sequence[bytes]) -> Work[bytes]:
     if len(updates) == 1:
         return updates[0]
     while len(updates) > MERGE_AT_ONCE:
-        updates = [
-            merge_updates(*updates[start : start + MERGE_AT_ONCE])
-            for start in range(0, len(updates), MERGE_AT_ONCE)
-        ]
+        merged = []
+        for start in range(0, len(updates), MERGE_AT_ONCE):
+            merged.append(merge_updates(*updates[start : start + MERGE_AT_ONCE]))
+            yield
+        updates = merged
     return merge_updates(*updates)

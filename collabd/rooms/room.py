@@ -9,8 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pycrdt import Awareness, Channel, Doc
@@ -20,33 +19,35 @@ from collabd.auth.base import ANONYMOUS, Access
 from collabd.errors import (
     CollabdError,
     DocumentExists,
-    MalformedInput,
     NotAllowed,
     Overloaded,
     UpdateRejected,
 )
-from collabd.persistence.base import UNKNOWN, Appended, Author, Store, StoredDocument
+from collabd.persistence.base import UNKNOWN, Appended, Author, Store
 from collabd.protocol import messages
 from collabd.protocol.awareness import Entry
 from collabd.protocol.awareness import encode as encode_awareness
-from collabd.protocol.intake import Intake
 from collabd.protocol.session import (
     KEEP_ALIVE,
     Event,
     PresenceReceived,
     StateRequested,
     UpdateReceived,
+    check_large_message,
 )
-from collabd.protocol.update import check_update
+from collabd.protocol.update import UpdateSummary, encode_state_vector
+from collabd.worker import Runner
 
 from .channel import serve_channel
+from .loading import LARGE_UPDATE, Loaded, checked, load
 from .names import claimed_name
 from .observer import Observer
 from .outbox import Frame
 from .peer import Peer, next_number
 from .presence import Presence
-from .replica import EMPTY_STATE_VECTOR, EMPTY_UPDATE, Replica, ReplicaBroken
-from .state import Batch, Early, RoomState
+from .replica import EMPTY_STATE_VECTOR, Replica, ReplicaBroken
+from .slices import PAUSE_SECONDS, Clock, Slices
+from .state import Batch, RoomState
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +56,8 @@ NOBODY: Final = 0
 READ_ONLY: Final = "you may read this document, not change it"
 READ_ONLY_FRAME: Final = Frame(messages.encode(messages.PermissionDenied(READ_ONLY)))
 """Tells a page to keep its editor from taking in what would be refused."""
-LARGE_MESSAGE: Final = 64 * 1024
-"""Bytes from which on a message is checked in a thread: that takes up to 2 ms per 1,000 bytes."""
-CHECKER: Final = ThreadPoolExecutor(1, "collabd-checker")
-"""One thread, since more would only take turns with the event loop's more often."""
+LARGE_MESSAGE: Final = LARGE_UPDATE
+"""Bytes from which on a message is checked in another process."""
 PRESENCE_EPOCH: Final = 1_767_225_600
 """The beginning of 2026, from which on presence clocks count."""
 PRESENCE_CLOCKS_PER_SECOND: Final = 16
@@ -90,16 +89,19 @@ class DocumentRoom(YRoom):
     """A pycrdt room whose document is backed by the log.
 
     Read ``ydoc`` as you like between awaits, but change it through :meth:`edit` only: whatever is written to
-    ``ydoc`` itself is neither checked nor committed nor sent to anybody.
+    ``ydoc`` itself is neither checked nor committed nor sent to anybody. While a large update is applied, it
+    holds a part of that; :meth:`readable` tells when it is whole.
     """
 
     def __init__(
         self,
         name: str,
         store: Store,
-        stored: StoredDocument | None,
-        intake: Intake | None = None,
+        loaded: Loaded | None,
         *,
+        runner: Runner,
+        reader: Runner,
+        clock: Clock = time.perf_counter,
         limits: RoomLimits,
         observer: Observer,
         compact: Compact | None = None,
@@ -114,6 +116,9 @@ class DocumentRoom(YRoom):
         self.opened_at = self.idle_since = asyncio.get_running_loop().time()
         self._loop = asyncio.get_running_loop()
         self._store = store
+        self._runner = runner
+        self._reader = reader
+        self._clock = clock
         self._limits = limits
         self._observer = observer
         self._compact = compact
@@ -128,7 +133,8 @@ class DocumentRoom(YRoom):
         """Who wrote what is not committed yet, and who may write."""
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._postponed: list[tuple[Peer, bytes | None]] | None = None
-        """While the document is rebuilt: who is to be sent step 1 (None) or step 2 (for a state vector)."""
+        """While the document is rebuilt, or a large update is applied: who is to be sent step 1 (None) or
+        step 2 (for a state vector)."""
         self._flush_is_due = False
         self._handed_over_at = 0.0
         self._full_state: tuple[int, Frame] | None = None
@@ -140,10 +146,10 @@ class DocumentRoom(YRoom):
         self._version = 0
         self.document_id: int | None = None
         self._snapshot_size = self._tail_updates = self._tail_bytes = 0
-        if stored is None:
-            self._replica = Replica()
+        if loaded is None:
+            self._replica = Replica(clock=clock)
         else:
-            self._restore(stored, intake)
+            self._restore(loaded)
         self.ydoc: Doc[Any] = self._replica.doc
         self.ready = True
 
@@ -231,13 +237,13 @@ class DocumentRoom(YRoom):
             self._handle(peer, peer.session.receive(data))
 
     async def _receive_held(self, peer: Peer, held: deque[bytes]) -> None:
-        """Take in a large message, checked in a thread so that nobody else waits for that, and after it what
-        the peer sends meanwhile."""
+        """Take in a large message, checked in another process so that nobody else waits for that, and after
+        it what the peer sends meanwhile."""
         try:
             while held:
                 data = held.popleft()
                 if len(data) > LARGE_MESSAGE:
-                    self._handle(peer, await self._loop.run_in_executor(CHECKER, peer.session.receive, data))
+                    self._handle(peer, await self._runner.run(check_large_message, data))
                 else:
                     self._handle(peer, peer.session.receive(data))
         except CollabdError as error:
@@ -251,7 +257,6 @@ class DocumentRoom(YRoom):
                 self._state.leave(peer.number)
 
     def _dismiss(self, peer: Peer, error: CollabdError) -> None:
-        self._observer.refused(error.code)
         self.leave(peer, error.close_code, error.close_reason)
         peer.close(error)
 
@@ -276,7 +281,9 @@ class DocumentRoom(YRoom):
             peer.is_quiet = True
 
     def _take(self, peer: Peer, event: UpdateReceived) -> None:
-        if peer.access < Access.WRITE and self._state.is_new(event.summary):
+        if peer.access < Access.WRITE and self._state.is_new(event.update, event.summary):
+            if self._postponed is not None:
+                raise Overloaded("the document is being rebuilt")  # what it has cannot be told for certain
             raise NotAllowed(READ_ONLY)
         peer.updates += 1
         count = self._state.receive(peer.number, event.update, event.summary)
@@ -284,7 +291,7 @@ class DocumentRoom(YRoom):
             self._flush_soon()
         else:
             self._observer.redundant(1)
-            if peer.acknowledges:
+            if count and peer.acknowledges:
                 peer.send(_saved_frame(count))
 
     def _answer(self, peer: Peer, state_vector: bytes) -> None:
@@ -326,7 +333,7 @@ class DocumentRoom(YRoom):
         """All that is integrated, as one update (Yjs v1).
 
         Raises:
-            Overloaded: the document is being rebuilt; try again later.
+            Overloaded: the document is not whole at the moment; wait for :meth:`readable`.
         """
         return self._sound_replica.state()
 
@@ -337,8 +344,15 @@ class DocumentRoom(YRoom):
     @property
     def _sound_replica(self) -> Replica:
         if self._postponed is not None:
-            raise Overloaded("the document is being rebuilt")
+            raise Overloaded("the document takes in something large")
         return self._replica
+
+    async def readable(self) -> None:
+        """Return when the document is whole, which it always is unless it is rebuilt or takes in something
+        large."""
+        while self._postponed is not None and not self._has_ended:
+            self._progress.clear()
+            await self._progress.wait()
 
     async def submit(self, update: bytes, author: Author = UNKNOWN) -> int:
         """Bring in an update (Yjs v1) like one that came from a peer; ``author`` is who history names.
@@ -353,7 +367,11 @@ class DocumentRoom(YRoom):
         """
         if self._refusal is not None:
             raise self._refusal
-        summary = check_update(update)
+        return await self._submit(update, await checked(update, self._runner), author)
+
+    async def _submit(self, update: bytes, summary: UpdateSummary, author: Author) -> int:
+        if self._refusal is not None:
+            raise self._refusal
         number = next_number()
         if self._state.receive(number, update, summary) is not None:
             self._state.leave(number)
@@ -365,17 +383,27 @@ class DocumentRoom(YRoom):
         self._flush_soon()
         return await waiting
 
-    async def seed(self, update: bytes, author: Author = UNKNOWN) -> int:
+    async def seed(
+        self, update: bytes, summary: UpdateSummary | None = None, author: Author = UNKNOWN
+    ) -> int:
         """Bring in the first content of a document, exactly once; see :meth:`submit`.
+
+        Args:
+            summary: what the structural check said, if it was asked.
 
         Raises:
             DocumentExists: something was written before.
         """
+        exists = DocumentExists(f"{self.name} already has content")
         if not self._state.is_blank:
-            raise DocumentExists(f"{self.name} already has content")
+            raise exists
+        if summary is None:
+            summary = await checked(update, self._runner)
+        if not self._state.is_blank:
+            raise exists
         self._is_seed = True
         try:
-            return await self.submit(update, author)
+            return await self._submit(update, summary, author)
         finally:
             self._is_seed = False
 
@@ -385,6 +413,7 @@ class DocumentRoom(YRoom):
         ``change`` must not await.
         """
         copy: Doc[Any] = Doc()
+        await self.readable()
         copy.apply_update(self.state())
         before = copy.get_state()
         change(copy)
@@ -444,26 +473,61 @@ class DocumentRoom(YRoom):
         self._revive = False
         batch = self._state.in_flight
         assert batch is not None, "the log answers what it was asked"
+        follows = last_seq == self._state.head + len(batch.updates)
         self._observer.committed(len(batch.updates), batch.size, self._loop.time() - self._handed_over_at)
         self._tail_updates += len(batch.updates)
         self._tail_bytes += batch.size
         self._version += 1
-        try:
-            merged, refused = self._replica.apply(batch.updates, batch.summaries)
-        except ReplicaBroken as error:
-            self._begin_rebuild(error, batch, last_seq)
+        if not follows:
+            logger.warning("document %s is read again: the log has updates of somebody else", self.name)
+            self._begin_rebuild(batch, last_seq)
             return
-        self._settle(batch, last_seq, merged, refused)
+        try:
+            if len(batch.updates) == 1 and self._replica.apply_simply(batch.updates[0], batch.summaries[0]):
+                self._settle(batch, last_seq, batch.updates[0], ())
+                return
+            work = Slices(self._replica.applying(batch.updates, batch.summaries), self._clock)
+            if not work.advance():
+                self._postponed = []
+                # What the document has until then may be rejected yet.
+                self._state.distrust()
+                self._in_background(self._go_on_applying(work, batch, last_seq))
+                return
+        except ReplicaBroken as error:
+            logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
+            self._begin_rebuild(batch, last_seq)
+            return
+        self._settle(batch, last_seq, *work.result)
+
+    async def _go_on_applying(
+        self, work: "Slices[tuple[bytes | None, list[int]]]", batch: Batch, last_seq: int
+    ) -> None:
+        """Apply the rest of what takes long, and let the loop do other things in between."""
+        try:
+            while not work.advance():
+                await asyncio.sleep(PAUSE_SECONDS)
+                if self._has_ended:
+                    return
+        except ReplicaBroken as error:
+            logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
+            self._begin_rebuild(batch, last_seq)
+            return
+        except Exception:
+            logger.exception("a batch of %s could not be applied", self.name)
+            self.end(CollabdError("the document could not take an update; come back"))
+            return
+        self._settle(batch, last_seq, *work.result)
+        self._answer_postponed()
 
     def _settle(self, batch: Batch, last_seq: int, merged: bytes | None, refused: Sequence[int]) -> None:
         self.ydoc = self._replica.doc
         early_before = len(self._state.early)
-        settled = self._state.settle(last_seq, self._replica.clocks, refused)
+        settled = self._state.settle(last_seq, self._replica.known, refused)
         if refused:
-            first = last_seq - len(batch.updates) + 1
-            self._in_background(self._store.reject(self._id, [first + position for position in refused]))
-            # So that nobody's update counts as known for standing in one that was rejected.
-            self._state.restore(last_seq, self._replica.clocks, self._replica.deletes, self._state.early)
+            rejected = [batch.first + position for position in refused]
+            self._in_background(self._store.reject(self._id, rejected))
+        for seq in settled.dropped:
+            logger.warning("document %s drops what waited of update %d: it is harmful", self.name, seq)
         self._relay(settled.relay, merged)
         # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
         for update in settled.integrated:
@@ -549,51 +613,50 @@ class DocumentRoom(YRoom):
         assert self.document_id is not None, "nothing was committed yet"
         return self.document_id
 
-    def _restore(self, stored: StoredDocument, intake: Intake | None = None) -> None:
-        tail = self._checked(stored)
-        self._replica = Replica.build(stored.snapshot or EMPTY_UPDATE, tail, intake)
+    def _restore(self, loaded: Loaded) -> None:
+        stored, self._replica, unsettled = loaded
         self.document_id = stored.id
         self._snapshot_size = len(stored.snapshot or b"")
-        self._tail_updates = len(tail)
-        self._tail_bytes = sum(len(update) for _, update, _ in tail)
-        rejected = self._replica.rejected
-        if rejected:
-            self._in_background(self._store.reject(stored.id, rejected))
-        unsettled = [logged for logged in tail if logged.seq not in rejected]
-        self._state.restore(stored.head, self._replica.clocks, self._replica.deletes, unsettled)
+        self._tail_updates = len(stored.tail)
+        self._tail_bytes = sum(len(update) for _, update in stored.tail)
+        if self._replica.rejected:
+            self._in_background(self._store.reject(stored.id, self._replica.rejected))
+        self._state.restore(stored.head, self._replica.known, unsettled)
         self._observer.early(len(self._state.early))
 
-    def _checked(self, stored: StoredDocument) -> list[Early]:
-        checked = []
-        for seq, update in stored.tail:
-            try:
-                checked.append(Early(seq, update, check_update(update)))
-            except MalformedInput:
-                logger.warning("document %s has update %d that is refused today", self.name, seq)
-        return checked
-
-    def _begin_rebuild(self, error: ReplicaBroken, batch: Batch, last_seq: int) -> None:
-        logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
-        self._postponed = []
+    def _begin_rebuild(self, batch: Batch, last_seq: int) -> None:
+        self._postponed = self._postponed or []
+        self._state.distrust()
         self._in_background(self._rebuild(batch, last_seq))
 
     async def _rebuild(self, batch: Batch, last_seq: int) -> None:
-        """Replace a damaged document by one made from the log, which already holds the batch."""
+        """Replace a document that is damaged, or lacks what somebody else logged, by one made from the log,
+        which already holds the batch."""
+        head, clocks = self._state.head, self._state.clocks
         try:
             stored = await self._store.load(self.name)
             assert stored is not None, "a batch was committed"
-            intake = await Replica.read(stored.snapshot)
-            self._observer.early(-len(self._state.early))
-            self._restore(stored, intake)
-        except CollabdError as error:
-            self.end(error)
+            loaded = await load(self.name, stored, self._reader, self._clock)
+        except CollabdError as failure:
+            self.end(failure)
             return
         except Exception:
             logger.exception("document %s could not be rebuilt", self.name)
             self.end(CollabdError("the document could not be rebuilt; come back"))
             return
+        if self._has_ended:
+            return
+        self._observer.early(-len(self._state.early))
+        self._restore(loaded)
         first = last_seq - len(batch.updates) + 1
-        self._settle(batch, last_seq, None, [seq - first for seq in self._replica.rejected if seq >= first])
+        if self._state.head != head + len(batch.updates):
+            self._relay_missed(head, clocks)
+        refused = [seq - first for seq in self._replica.rejected if first <= seq <= last_seq]
+        self._settle(batch, last_seq, None, refused)
+        self._answer_postponed()
+
+    def _answer_postponed(self) -> None:
+        """Let those have their answers who asked while the document was not whole."""
         postponed, self._postponed = self._postponed or [], None
         for peer, state_vector in postponed:
             if peer.number not in self._peers:
@@ -603,6 +666,13 @@ class DocumentRoom(YRoom):
             else:
                 self._answer(peer, state_vector)
         self._flush_soon()
+
+    def _relay_missed(self, head: int, clocks: Mapping[int, int]) -> None:
+        """Send everybody what came into the log behind this room's back: all that the document has beyond
+        what it had, and what is early."""
+        updates = [self._replica.state(encode_state_vector(clocks))]
+        updates += [early.update for early in self._state.early if early.seq > head]
+        self._relay([(NOBODY, update) for update in updates], None)
 
     async def drain(self, error: CollabdError) -> None:
         """Take nothing more in, commit and send what was received, then :meth:`end`."""

@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from datetime import UTC, datetime
 from email.message import Message
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
@@ -28,15 +28,20 @@ from collabd.errors import (
 )
 from collabd.history import state_at
 from collabd.persistence.base import Author, DocumentInfo, HistoryEntry, Store
-from collabd.protocol.update import check_update
 from collabd.rooms import peer
+from collabd.rooms.loading import checked
 from collabd.rooms.names import check_name
 from collabd.rooms.observer import Observer
 from collabd.rooms.registry import Registry
+from collabd.worker import Runner
 
 from .negotiation import attachment, best_format, is_known
 from .problems import problem, problem_of
 
+T = TypeVar("T")
+
+LARGE: Final = 64 * 1024
+"""Bytes from which on a document is shown or read in another process."""
 VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_FORMAT: Final = "json"
 MAX_LIMIT: Final = 1000
@@ -47,14 +52,13 @@ UTF8: Final = ("utf-8", "utf8", "us-ascii")
 NOSNIFF: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 EXPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; sandbox"
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 
 class Documents:
     """What the routes share.
 
     Args:
+        checker: checks large updates.
+        converter: shows and reads large documents.
         max_body_bytes: the largest body taken.
     """
 
@@ -64,6 +68,8 @@ class Documents:
         store: Store,
         authorize: Authorize,
         observer: Observer,
+        checker: Runner,
+        converter: Runner,
         *,
         max_body_bytes: int,
     ) -> None:
@@ -71,10 +77,12 @@ class Documents:
         self.store = store
         self.authorize = authorize
         self.observer = observer
+        self.checker = checker
+        self.converter = converter
         self.max_body_bytes = max_body_bytes
         self.converting = asyncio.Lock()
-        """Held while a document is shown or read. Several at once would be done no sooner, but threads take
-        turns with the event loop: six of them made every answer 40 ms slower, one makes it 5."""
+        """Held while a document is shown or read. Several at once would be done no sooner, but small ones are
+        done in threads, which take turns with the event loop: six of them made every answer 40 ms slower."""
 
     def routes(self) -> list[BaseRoute]:
         """The list, and each document; the document's name stands last in the path."""
@@ -87,6 +95,12 @@ class Documents:
         """Raise NotAllowed unless the caller has this right on the document."""
         if await self.authorize(ANONYMOUS, name) < access:
             raise NotAllowed(f"this takes the right to {access.name.lower()} the document")
+
+    async def convert(self, data: bytes, conversion: Callable[..., T], *args: Any) -> T:
+        """Return ``conversion(data, *args)``, worked out in a process of its own if that may take long."""
+        if len(data) > LARGE:
+            return await self.converter.run(conversion, data, *args)
+        return await asyncio.to_thread(conversion, data, *args)
 
     async def body_of(self, request: Request) -> bytes:
         """The whole body, of which no more is kept than may be.
@@ -127,10 +141,15 @@ class Documents:
         history = self.store.history(document_id, upto=upto)
         return [entry async for some in history for entry in some]
 
-    async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function of a module that takes long, elsewhere, and return what it does."""
+    async def work(self, function: Callable[..., T], *args: Any) -> T:
+        """Return ``function(*args)``, worked out in a process of its own if that may take long."""
+        size = sum(
+            len(arg) if isinstance(arg, bytes) else 32 * len(arg) for arg in args if isinstance(arg, Sized)
+        )
         async with self.converting:
-            return await asyncio.to_thread(function, *args, **kwargs)
+            if size > LARGE:
+                return await self.converter.run(function, *args)
+            return await asyncio.to_thread(function, *args)
 
 
 class Resource:
@@ -197,12 +216,13 @@ class _Document(Resource):
             await self.documents.registry.open(name)  # a slow store holds up nobody else
             async with self.documents.converting:
                 room = await self.documents.registry.open(name)
+                await room.readable()
                 if room.document_id is None:
                     raise NoSuchDocument(f"nothing was saved under {name}")
                 # From here to the render no await, so that the tag and the content belong together.
                 headers["ETag"] = _etag(room.document_id, room.head, form, root)
                 update = room.state()
-                rendered = await asyncio.to_thread(formats.render, update, form, root, title)
+                rendered = await self.documents.convert(update, formats.render, form, root, title)
         if form == "html":
             headers["Content-Security-Policy"] = EXPORT_POLICY
         if request.query_params.get("download"):
@@ -216,7 +236,7 @@ class _Document(Resource):
         media_type = _media_type(request)
         body = await self.documents.body_of(request)
         async with self.documents.converting:
-            update = await asyncio.to_thread(formats.read, body, media_type)
+            update = await self.documents.convert(body, formats.read, media_type)
         room = await self.documents.registry.create(name, update, author_of(request))
         answer = {"name": name, "id": room.document_id, "seq": room.head}
         return JSONResponse(answer, 201, {"Location": quote(request.scope["path"]), **NOSNIFF})
@@ -225,7 +245,7 @@ class _Document(Resource):
         name = name_of(request)
         await self.documents.demand(name, Access.WRITE)
         update = await self.documents.body_of(request)
-        check_update(update)
+        await checked(update, self.documents.checker)
         await self.documents.position(name)
         room = await self.documents.registry.open(name)
         return JSONResponse({"seq": await room.submit(update, author_of(request))}, headers=NOSNIFF)

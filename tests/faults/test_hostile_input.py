@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from collabd.protocol import messages
-from tests.hostile import FRAMES
+from collabd.protocol.update import check_state_vector, check_update
+from tests.hostile import COSTLY, FRAMES
 from tests.support import RunningServer
 from tests.support.clients import Client
 from tests.support.raw import BINARY, TEXT, RawConnection, frame, handshake
-from tests.support.watching import ServerFactory, figure_becomes, figures, resident_bytes
+from tests.support.sending import closing_codes
+from tests.support.watching import ServerFactory, becomes, figure_becomes, figures, resident_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +27,9 @@ MALFORMED, TOO_LARGE = 4400, 1009
 MEMORY_BOUND = 64 * 2**20
 """Bytes by which the process may grow, whatever is sent."""
 
-LATENCY_BOUND = 2.0
-"""Seconds an edit may take to reach somebody else: lenient, as test machines are busy. About 0.01 is usual;
-``--log-cli-level=info`` shows the slowest of each test."""
+LATENCY_BOUND = 1.0
+"""Seconds an edit may take to reach somebody else: lenient, as test machines are busy. About 0.01 is usual,
+and 0.1 the most on two cores of one's own; ``--log-cli-level=info`` shows the slowest of each test."""
 
 
 class Bystanders:
@@ -73,7 +75,9 @@ class Bystanders:
             self._writing.result()
         for client in (self.ada, self.bob):
             await client.saved_all()
-        logger.info("slowest of %d edits: %.1f ms", len(self.latencies), max(self.latencies) * 1000)
+        slowest = sorted(self.latencies, reverse=True)[:3]
+        shown = ", ".join(f"{seconds * 1000:.1f}" for seconds in slowest)
+        logger.info("slowest of %d edits: %s ms", len(self.latencies), shown)
         # The reader may lack the piece that was under way when the writing ended.
         await self.ada.until(lambda: str(self.ada.text) == str(self.bob.text))
         text = str(self.ada.text)
@@ -87,26 +91,45 @@ class Bystanders:
 
 async def test_hostile_messages_end_their_sender_and_nobody_else(server: ServerFactory) -> None:
     running = server()
-    codes: dict[str, int] = {}
+    # In the bystanders' document, and in one where there is nothing else yet.
+    sent = [(name, document) for name in FRAMES for document in ("notes", "fresh")]
     async with Bystanders(running) as bystanders:
         await bystanders.wrote_on()
         memory = resident_bytes(running)
-        for name, data in FRAMES.items():
-            # In the bystanders' document, and in one where there is nothing else yet.
-            for document in ("notes", "fresh"):
-                mallory = await Client(running.websocket_url(document)).connect()
-                mallory.send_raw(data)
-                codes[f"{name} ({document})"] = await mallory.closed()
-                await mallory.dispose()
+        closed = await closing_codes(running, [(document, FRAMES[name]) for name, document in sent])
         grown = resident_bytes(running) - memory
         await bystanders.wrote_on()
-    logger.info("%d messages, %.1f MB more", len(codes), grown / 2**20)
-    wrong = {name: code for name, code in codes.items() if code not in (MALFORMED, TOO_LARGE)}
+    logger.info("%d messages, %.1f MB more", len(closed), grown / 2**20)
+    codes = dict(zip(sent, closed, strict=True))
+    wrong = {which: code for which, code in codes.items() if code not in (MALFORMED, TOO_LARGE)}
     assert wrong == {}
     assert grown < MEMORY_BOUND
     async with Client(running.websocket_url("fresh")) as newcomer:
         assert newcomer.doc.get_state() == b"\0", "something hostile got in"
     assert figures(running)["collabd_early_updates"] == 0
+    assert "Traceback" not in running.log
+
+
+@pytest.mark.parametrize("name", COSTLY)
+async def test_what_is_valid_and_costly_is_taken_and_holds_up_nobody(
+    name: str, server: ServerFactory
+) -> None:
+    running = server()
+    update = COSTLY[name]
+    clients = len(check_update(update).structs)
+
+    def integrated() -> int:
+        status, answer = running.get_bytes("/api/v1/documents/costly?format=state-vector")
+        return len(check_state_vector(answer)) if status == 200 else 0
+
+    async with Bystanders(running) as bystanders:
+        await bystanders.wrote_on()
+        sender = await Client(running.websocket_url("costly")).connect()
+        sender.send_raw(messages.update_frame(update))
+        await becomes(integrated, clients, seconds=90)
+        await bystanders.wrote_on()
+        assert sender.is_connected
+        await sender.dispose()
     assert "Traceback" not in running.log
 
 
@@ -258,7 +281,7 @@ async def test_who_does_not_read_is_disconnected_and_slows_nobody(server: Server
         Client(url) as deaf,
     ):
         deaf.stop_reading()
-        memory = resident_bytes(running)
+        memory = resident_bytes(running, helpers=False)
         size, written, pace = 64 * 1024, 0, time.monotonic()
         piece = "x" * (size - 1) + "\n"
         while figures(running).get("collabd_leaves_total{code=1013}", 0) == 0:
@@ -273,7 +296,8 @@ async def test_who_does_not_read_is_disconnected_and_slows_nobody(server: Server
         document = written * size
         logger.info("closed after %.1f MB", document / 2**20)
         # The document itself is in memory, in the room and in the state that joiners got.
-        assert resident_bytes(running) - memory < MEMORY_BOUND + 3 * document
+        # Helpers check what is written and compact it, whoever reads or not.
+        assert resident_bytes(running, helpers=False) - memory < MEMORY_BOUND + 3 * document
         assert reader.is_connected
         assert author.is_connected
 

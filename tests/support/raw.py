@@ -50,7 +50,12 @@ class RawConnection:
     @classmethod
     async def upgraded(cls, server: RunningServer, document: str) -> "RawConnection":
         """Connect and have the connection upgraded."""
-        connection = await cls.open(server)
+        return await cls.upgraded_at(server.port, document)
+
+    @classmethod
+    async def upgraded_at(cls, port: int, document: str) -> "RawConnection":
+        """As :meth:`upgraded`, where there is only a port."""
+        connection = cls(*await asyncio.open_connection("127.0.0.1", port))
         connection.writer.write(handshake(document))
         head = await connection.reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101"), head

@@ -119,11 +119,16 @@ class RunningServer:
 
     def get(self, path: str) -> tuple[int, str]:
         """GET a path; return the status and the body as text."""
+        status, body = self.get_bytes(path)
+        return status, body.decode(errors="replace")
+
+    def get_bytes(self, path: str) -> tuple[int, bytes]:
+        """GET a path; return the status and the body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
-            return response.status, response.read().decode(errors="replace")
+            return response.status, response.read()
         finally:
             connection.close()
 

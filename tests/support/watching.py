@@ -1,6 +1,7 @@
 """What can be seen of a running server from outside: metrics, log lines, memory, its database."""
 
 import asyncio
+import contextlib
 import json
 import re
 import sqlite3
@@ -59,12 +60,30 @@ def exported_text(server: RunningServer, document: str) -> str:
     return text
 
 
-def resident_bytes(server: RunningServer) -> int:
-    """Memory the server's process has in use."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
+def resident_bytes(server: RunningServer, *, helpers: bool = True) -> int:
+    """Memory the server's process has in use, with the processes that work for it."""
+    pid = server.process.pid
+    own = _resident_bytes(pid)
+    assert own, "the server is not running"
+    return own + sum(map(_resident_bytes, children(pid) if helpers else ()))
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    found: list[int] = []
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            found += map(int, tasks.read_text().split())
+    return found
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it has ended
+        return 0
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) * 1024
+    return int(found[1]) * 1024 if found else 0
 
 
 def database(server: RunningServer) -> Path:

@@ -1,6 +1,7 @@
 """What the tests of rooms are made of: replicas that write, connections that remember, a store that waits."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
@@ -326,6 +327,7 @@ class House:
         limits: RoomLimits | None = None,
         idle_seconds: float = 30.0,
         store: ScriptedStore | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.store = store or ScriptedStore(holds=holds)
         self.notes = Notes()
@@ -337,6 +339,7 @@ class House:
             compact=self.compactor.soon,
             idle_seconds=idle_seconds,
             keepalive_seconds=15.0,
+            clock=clock,
         )
 
     async def room(self, name: str = SAVED_AS) -> DocumentRoom:

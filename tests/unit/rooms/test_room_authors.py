@@ -86,7 +86,7 @@ async def test_a_document_is_given_its_content_by_one_process_only() -> None:
     elsewhere.store = house.store
     elsewhere.registry._store = house.store
     here, there = await house.room(), await elsewhere.room()
-    assert await there.seed(Writer(1).append("theirs"), BACKEND) == 1
+    assert await there.seed(Writer(1).append("theirs"), author=BACKEND) == 1
     late = Member(here, 5).join()
     with pytest.raises(DocumentExists):
         await here.seed(Writer(2).append("ours"))
