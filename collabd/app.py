@@ -19,7 +19,7 @@ from collabd.persistence.sqlite import SQLiteStore
 from collabd.retention import Keeper
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
-from collabd.settings import Settings
+from collabd.settings import Settings, without_password
 from collabd.telemetry import Telemetry
 from collabd.web.documents import Documents
 from collabd.web.history import history_routes
@@ -111,7 +111,7 @@ def open_store(url: str) -> Store:
         return _open_postgres(url)
     raise SettingsError(
         f"store must be {SQLITE} and the path of a file, {POSTGRES[0]} and a database, or {MEMORY}, "
-        f"not {url!r}"
+        f"not {without_password(url)!r}"
     )
 
 

@@ -142,6 +142,9 @@ class PostgresStore:
         with contextlib.suppress(postgres_history.Conflict):
             async with self._connection() as connection, connection.transaction():
                 await postgres_history.compact(connection, document_id, compaction, state, seqs, packed)
+            with contextlib.suppress(StoreUnavailable):  # the next one does it
+                async with self._connection(settled=False) as connection:
+                    await postgres_history.forget_batches(connection)
             return True
         return False
 

@@ -15,8 +15,10 @@ from .rows import Row, Segment
 if TYPE_CHECKING:
     from .postgres_connection import Connection
 
-BATCHES_REMEMBERED: Final = 24 * 3600.0
-"""Seconds for which it stays known where compaction moved a batch to: longer than retries of a commit."""
+BATCHES_REMEMBERED: Final = 900.0
+"""Seconds for which it stays known that compaction moved a batch. A node that does not get the answer to a
+commit, cannot reach the server for longer than that, and finds that another node has compacted the document
+meanwhile commits the batch again; applied twice, an update changes nothing."""
 
 
 class Conflict(Exception):
@@ -49,10 +51,8 @@ async def compact(
     if (await connection.fetchval(QUERIES["snapshot_seq"], document_id) or 0) != compaction.replaces:
         raise Conflict
     remembered = now - BATCHES_REMEMBERED
-    await connection.execute(QUERIES["forget_batches"], remembered)
-    if await connection.fetchval(QUERIES["take_from_log"], document_id, list(going), remembered) != len(
-        going
-    ):
+    taken = await connection.fetchval(QUERIES["take_from_log"], document_id, list(going), remembered)
+    if taken != len(going):
         raise Conflict
     if compaction.keep_history:
         await _add_segments(connection, document_id, packed)
@@ -63,6 +63,11 @@ async def compact(
         QUERIES["save_snapshot"], document_id, compaction.seq, now, list(compaction.early), *state
     )
     await connection.execute(QUERIES["rows_changed"], document_id)
+
+
+async def forget_batches(connection: "Connection") -> None:
+    """Forget where batches went of which nobody can be uncertain any more."""
+    await connection.execute(QUERIES["forget_batches"], time.time() - BATCHES_REMEMBERED)
 
 
 async def replace_history(

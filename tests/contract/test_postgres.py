@@ -233,24 +233,27 @@ async def test_a_group_is_bounded(store: PostgresStore, url: str, monkeypatch: p
     assert len(await execute(url, "SELECT DISTINCT xmin::text FROM log")) == 4
 
 
-async def test_nodes_that_write_to_the_same_documents_leave_no_gap_and_do_not_deadlock(url: str) -> None:
+async def test_nodes_that_write_to_the_same_documents_leave_no_gap_and_do_not_deadlock(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     names = [f"document {number}" for number in range(8)]
     chance = random.Random(1)
     async with opened(url) as one, opened(url) as two, opened(url) as three:
         acknowledged: dict[str, dict[int, bytes]] = {name: {} for name in names}
+        ids: dict[str, int] = {}
 
         async def write(node: PostgresStore, writer: int) -> None:
-            for number in range(40):
+            for number in range(60):
                 name = chance.choice(names)
                 update = b"%d %d" % (writer, number)
-                _, seq = await node.append(name, None, [update] * 2)
+                ids[name], seq = await node.append(name, ids.get(name), [update] * 2)
                 acknowledged[name] |= {seq - 1: update, seq: update}
 
         nodes = [one, two, three]
         await asyncio.gather(*(write(nodes[writer % 3], writer) for writer in range(24)))
         for name in names:
             assert await logged(two, name) == sorted(acknowledged[name].items())
-        assert not any(node._committer.failure for node in nodes)
+    assert "cannot commit" not in caplog.text
 
 
 async def test_of_many_who_give_a_document_its_content_one_wins(url: str) -> None:
@@ -293,7 +296,8 @@ async def test_of_two_compactions_at_once_one_is_done(url: str) -> None:
             early = [1] if round_ == 0 else []
             compaction = Compaction(stored.snapshot_seq, stored.head, b"state", early)
             done = await asyncio.gather(*(node.compact(document_id, compaction) for node in (one, two)))
-            assert any(done)
+            # The second time there is something to move: the row that was early.
+            assert done.count(True) == 1 if round_ < 2 else any(done)
         assert await logged(one, "notes") == [(1, b"1"), (2, b"2")]
 
 

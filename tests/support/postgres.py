@@ -82,20 +82,25 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and return when it can be used. After a kill it takes the time its recovery takes."""
+        deadline = time.monotonic() + 30
+        while not self._is_ready():
+            if time.monotonic() > deadline:
+                why = (self.directory / "log").read_text()[-2000:]
+                raise RuntimeError(f"PostgreSQL does not start: {why}")
+            if self._process is None or self._process.poll() is not None:
+                # It refuses to as long as processes of one that was killed are still there.
+                self._process = self._launch()
+            time.sleep(0.01)
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
         with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [
                     self._programs / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.directory,
                     "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60", "-c", "fsync=on",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._identity(),
             )  # fmt: skip
-        deadline = time.monotonic() + 30
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                why = (self.directory / "log").read_text()[-2000:]
-                raise RuntimeError(f"PostgreSQL does not start: {why}")
-            time.sleep(0.01)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT closes connections and writes everything, SIGKILL does nothing of that."""
@@ -129,8 +134,8 @@ class PostgresServer:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        assert self._process is not None
-        return len(lines) >= 8 and lines[0] == str(self._process.pid) and lines[7].strip() == "ready"
+        pid = str(self._process.pid) if self._process is not None else ""
+        return len(lines) >= 8 and lines[0] == pid and lines[7].strip() == "ready"
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         if self._user is not None:

@@ -178,8 +178,9 @@ WITH gone AS (
 SELECT count(*) FROM gone
 
 -- forget_batches --
--- Forget which batches were compacted before a time.
-DELETE FROM compacted_batches WHERE at < $1
+-- Forget which batches were compacted that were committed before a time.
+DELETE FROM compacted_batches
+WHERE batch IN (SELECT batch FROM compacted_batches WHERE at < $1 FOR UPDATE SKIP LOCKED)
 
 -- read_parts --
 -- First and last number of each segment of a document. They may overlap.
