@@ -19,7 +19,7 @@ from collabd.persistence.sqlite import SQLiteStore
 from collabd.retention import Keeper
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
-from collabd.settings import Settings
+from collabd.settings import Settings, without_password
 from collabd.telemetry import Telemetry
 from collabd.web.documents import Documents
 from collabd.web.history import history_routes
@@ -31,6 +31,7 @@ from collabd.worker import Worker
 
 SQLITE: Final = "sqlite:///"
 MEMORY: Final = "memory:"
+POSTGRES: Final = ("postgresql://", "postgres://")
 
 
 class Service:
@@ -106,7 +107,22 @@ def open_store(url: str) -> Store:
         return SQLiteStore(Path(url.removeprefix(SQLITE)))
     if url == MEMORY:
         return MemoryStore()
-    raise SettingsError(f"store must be {SQLITE} and the path of a file, or {MEMORY}, not {url!r}")
+    if url.startswith(POSTGRES):
+        return _open_postgres(url)
+    raise SettingsError(
+        f"store must be {SQLITE} and the path of a file, {POSTGRES[0]} and a database, or {MEMORY}, "
+        f"not {without_password(url)!r}"
+    )
+
+
+def _open_postgres(url: str) -> Store:
+    try:
+        from collabd.persistence.postgres import PostgresStore
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise SettingsError("PostgreSQL needs a package: pip install 'collabd[postgres]'") from error
+    return PostgresStore(url)
 
 
 def create_app(

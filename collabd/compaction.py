@@ -26,6 +26,7 @@ from collabd.history import thin
 from collabd.persistence.base import Compaction, HistoryEntry, LoggedUpdate, Store, StoredDocument
 from collabd.protocol.intake import Intake
 from collabd.protocol.ranges import IdRanges
+from collabd.protocol.squash import squash
 from collabd.protocol.update import check_update
 from collabd.protocol.walk import walk
 from collabd.rooms.replica import EMPTY_UPDATE, Replica, reraise_unless_pycrdt
@@ -59,6 +60,26 @@ def compacted(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> Compacted
     Raises:
         DocumentDamaged: the document cannot be rebuilt, or the snapshot would hold something else.
     """
+    replica, early, rejected = _squashed(snapshot, tail) or _one_by_one(snapshot, tail)
+    state = replica.state()
+    return Compacted(pack(state, _verified(state, replica)), early, sorted(rejected))
+
+
+_Rebuilt = tuple[Replica, list[int], list[int]]
+"""A document, and the numbers of what is early in it and of what is not applicable."""
+
+
+def _squashed(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> _Rebuilt | None:
+    """What nearly all documents are made by, in a tenth of the time; None if one must look closer."""
+    try:
+        squashed = [Early(0, update, check_update(update)) for update in squash(update for _, update in tail)]
+    except MalformedInput:
+        return None
+    replica = Replica.build(snapshot or EMPTY_UPDATE, squashed)
+    return None if replica.rejected or replica.early else (replica, [], [])
+
+
+def _one_by_one(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> _Rebuilt:
     logged = []
     rejected = []
     for seq, update in tail:
@@ -67,16 +88,9 @@ def compacted(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> Compacted
         except MalformedInput:
             rejected.append(seq)
     replica = Replica.build(snapshot or EMPTY_UPDATE, logged)
-    rejected += replica.rejected
-    clocks = replica.clocks
-    early = [
-        seq
-        for seq, _, summary in logged
-        if seq not in replica.rejected
-        and any(end > clocks.get(client, 0) for client, _, end in (*summary.structs, *summary.deletes))
-    ]
-    state = replica.state()
-    return Compacted(pack(state, _verified(state, replica)), early, sorted(rejected))
+    waiting = replica.known.waiting
+    early = [seq for seq, update, _ in logged if seq not in replica.rejected and update in waiting]
+    return replica, early, rejected + replica.rejected
 
 
 def _verified(state: bytes, replica: Replica) -> Intake:
@@ -84,7 +98,7 @@ def _verified(state: bytes, replica: Replica) -> Intake:
     try:
         reloaded = Intake(state)
         # It has deletions beside those that were sent: of values that others took the place of.
-        if dict(reloaded.clocks) != dict(replica.clocks) or not reloaded.deletes.contains(replica.deletes):
+        if reloaded.clocks != replica.known.clocks or not reloaded.deletes.contains(replica.known.deletes):
             raise DocumentDamaged("the snapshot would not cover what the log does")
         again: Doc[Any] = Doc()
         again.apply_update(state)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import uvicorn
 
 from collabd.errors import CollabdError
-from collabd.settings import Settings
+from collabd.settings import Settings, without_password
 
 logger = logging.getLogger("collabd.server")
 
@@ -94,7 +94,8 @@ class Server(uvicorn.Server):
         """Start, and say so on stdout in one line."""
         await super().startup(sockets)
         if self.started:
-            sys.stdout.write(f"collabd is serving {self.address}  (store: {self._settings.store})\n")
+            store = without_password(self._settings.store)
+            sys.stdout.write(f"collabd is serving {self.address}  (store: {store})\n")
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

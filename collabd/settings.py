@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import ipaddress
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ class Settings:
     port: int = setting(8000, "Port to listen on; 0 lets the system choose.", minimum=0, maximum=65535)
     store: str = setting(
         "sqlite:///collabd.db",
-        "Where documents are kept: `sqlite:///` and a file's path; or `memory:`, which forgets them when the "
-        "server stops.",
+        "Where documents are kept: `sqlite:///` and a file's path; `postgresql://` and the rest of a "
+        "database's URL; or `memory:`, which forgets them when the server stops.",
     )
     insecure: bool = setting(
         False,
@@ -197,6 +198,12 @@ def refuse_exposure(settings: Settings) -> None:
         " 127.0.0.1 "
         "and let a proxy that checks who connects stand in front"
     )
+
+
+def without_password(url: str) -> str:
+    """A URL to be shown, with ``***`` in the place of a password."""
+    url = re.sub(r"(?<=://)([^:@/?#]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?<=[?&])(password=)[^&]*", r"\1***", url)
 
 
 def is_loopback(host: str) -> bool:

@@ -67,7 +67,7 @@ def _read_update(body: bytes) -> bytes:
         raise MalformedInput("the update brings nothing")
     intake = Intake()
     intake.offer(body, summary)
-    if intake.early:
+    if intake.waiting:
         raise MalformedInput("the update builds on others that it doesn't contain")
     return body
 

@@ -5,6 +5,7 @@ from itertools import chain
 
 from collabd.errors import MalformedInput, NoSuchVersion
 from collabd.persistence.base import Author, HistoryEntry
+from collabd.protocol.squash import squash
 from collabd.protocol.update import UpdateSummary, check_update
 from collabd.rooms.replica import EMPTY_UPDATE, MERGE_AT_ONCE, Replica, ReplicaBroken, merge
 from collabd.rooms.state import Early
@@ -123,7 +124,7 @@ class _Replay:
     def take(self, updates: Iterable[bytes]) -> None:
         some: list[bytes] = []
         summaries: list[UpdateSummary] = []
-        for update in updates:
+        for update in squash(updates):
             try:
                 summaries.append(check_update(update))
             except MalformedInput:  # refused today, though not when it came
@@ -155,7 +156,7 @@ class _Replay:
     def difference(self, updates: Iterable[bytes]) -> bytes:
         """Take in a stretch of history; what it brought, as one update, with what still waits at its end."""
         before = self._replica.state_vector()
-        deletes = self._replica.deletes
+        deletes = self._replica.known.deletes.copy()
         waited = set(self._replica.early)
         self.take(updates)
         update = difference(self._replica.state(before), deletes)

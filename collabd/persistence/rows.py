@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 from collabd.errors import DocumentDamaged, MalformedInput
 from collabd.protocol import wire
 
+from .base import LoggedUpdate
+
 SEGMENT_BYTES: Final = 512 * 1024
 """Payload from which on a segment is full."""
 
@@ -137,6 +139,28 @@ def verify(payload: bytes, expected: int, what: str, authors: bytes = b"") -> by
     if checksum(payload, authors) != expected:
         raise DocumentDamaged(f"{what} does not match its checksum")
     return payload
+
+
+def checked(row: Row, expected: int) -> Row:
+    """Return a row of the log if it is as it was stored.
+
+    Raises:
+        DocumentDamaged: it is not.
+    """
+    what = f"the log at {row.seq}"
+    verify(row.payload, expected, what, row.authors)
+    if (held := len(unpack(row.payload))) != row.count:
+        raise DocumentDamaged(f"{what} holds {held} updates, not {row.count}")
+    return row
+
+
+def logged(row: Row) -> list[LoggedUpdate]:
+    """The updates of a row with their numbers."""
+    updates = unpack(row.payload)
+    if len(updates) == 1:
+        # What stands for many updates has the last one's number.
+        return [LoggedUpdate(row.seq, updates[0])]
+    return [LoggedUpdate(seq, update) for seq, update in enumerate(updates, row.first)]
 
 
 def pack_state(state: bytes) -> State:

@@ -112,7 +112,7 @@ def _early(
     return [
         logged
         for row in found
-        for logged in _updates(row)
+        for logged in rows.logged(row)
         if logged.seq in wanted and logged.seq <= snapshot_seq and logged.seq not in refused
     ]
 
@@ -130,7 +130,7 @@ def _tail(connection: sqlite3.Connection, info: DocumentInfo, after: int) -> lis
             if row.first > reached + 1:
                 raise _lacking(info, reached + 1, row.first - 1)
             reached = row.seq
-            tail += _updates(row)
+            tail += rows.logged(row)
     if reached < info.head:
         raise _lacking(info, reached + 1, info.head)
     refused = rejected(connection, info.id)
@@ -161,20 +161,12 @@ def _log_above(
         if count == 1 and payload and payload[0] < 0x80 and payload[0] == len(payload) - 1:
             tail.append(LoggedUpdate(seq, payload[1:]))
         else:
-            tail += _updates(checked(Row(seq, count, 0.0, authors, payload), expected))
+            tail += rows.logged(rows.checked(Row(seq, count, 0.0, authors, payload), expected))
     return tail, reached
 
 
 def _lacking(info: DocumentInfo, first: int, last: int) -> DocumentDamaged:
     return DocumentDamaged(f"{info.name} lacks its updates {first} to {last}")
-
-
-def _updates(row: Row) -> list[LoggedUpdate]:
-    updates = rows.unpack(row.payload)
-    if len(updates) == 1:
-        # What stands for many updates has the last one's number.
-        return [LoggedUpdate(row.seq, updates[0])]
-    return [LoggedUpdate(seq, update) for seq, update in enumerate(updates, row.first)]
 
 
 def rejected(connection: sqlite3.Connection, document_id: int) -> set[int]:
@@ -192,17 +184,8 @@ def read_rows(
     for seq, count, at, authors, payload, expected in connection.execute(
         _ROW + which, {"document": document_id, **parameters}
     ):
-        found.append(checked(Row(seq, count, at, authors, payload), expected))
+        found.append(rows.checked(Row(seq, count, at, authors, payload), expected))
     return found
-
-
-def checked(row: Row, expected: int) -> Row:
-    """The row, if it is as it was stored. Raises DocumentDamaged."""
-    what = f"the log at {row.seq}"
-    rows.verify(row.payload, expected, what, row.authors)
-    if (held := len(rows.unpack(row.payload))) != row.count:
-        raise DocumentDamaged(f"{what} holds {held} updates, not {row.count}")
-    return row
 
 
 def read_parts(connection: sqlite3.Connection, document_id: int) -> list[tuple[int, int]]:

@@ -73,7 +73,7 @@ def _unreadable(connection: sqlite3.Connection, document_id: int) -> list[tuple[
         (document_id,),
     ).fetchall():
         try:
-            sqlite_log.checked(Row(seq, count, at, authors, payload), expected)
+            rows.checked(Row(seq, count, at, authors, payload), expected)
         except DocumentDamaged as error:
             found.append((Problem("log", seq, str(error)), _Stretch(seq - count + 1, seq)))
     for first, seq in sqlite_log.read_parts(connection, document_id):

@@ -6,7 +6,7 @@ should hold, and updates that reach into one crash the process. So it is given n
 first, apply what is ready, and split again what is early once that has come which it waits for.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 from collabd.protocol import wire
@@ -32,7 +32,8 @@ class Split:
         self._reached = dict(clocks)
         self.structs: list[Struct] = []
         """The structs that are ready and bring something new, in an order in which they can be integrated."""
-        self._late: list[tuple[Id, list[Struct]]] = []
+        self._late: list[tuple[Id, list[Struct], int]] = []
+        """What a client's run waits for, the run, and where in it the first struct is that waits."""
         self._take()
         self.deletes: list[Range] = []
         """The deletions that are ready."""
@@ -54,24 +55,37 @@ class Split:
         updates = [self._encode(_by_client(piece), ()) for piece in pieces[:-1]]
         return [*updates, self._encode(_by_client(pieces[-1] if pieces else ()), self.deletes)]
 
-    def early(self, at_most: int) -> list[tuple[Id, bytes]]:
-        """What must wait, as updates of so many structs each, with the id that each waits for."""
+    def early(self, at_most: int) -> list[tuple[Id, Id, bytes]]:
+        """What must wait, as updates of so many structs each. With each the id that it waits for and its own
+        first struct's last id: once that exists, whoever brought it, the rest may have nothing to wait for.
+
+        Where one ends doesn't depend on what of the update is ready: what remains of a piece is the same
+        whenever the update is split, be it once a document was loaded again.
+        """
         early = []
-        for needed, structs in self._late:
+        for needed, structs, first in self._late:
             piece: list[Struct] = []
-            for struct in structs:
-                if piece and (struct.content == SKIP or len(piece) == at_most):
-                    early.append((needed, self._encode([piece], ())))
+            for index in range(first, len(structs)):
+                struct = structs[index]
+                if piece and (struct.content == SKIP or index % at_most == 0):
+                    early.append((needed, _last(piece[0]), self._encode([piece], ())))
                     piece = []
                 if struct.content != SKIP:
-                    if not piece and struct is not structs[0]:
+                    if not piece and index > first:
                         needed = (struct.client, struct.clock - 1)
                     piece.append(struct)
             if piece:
-                early.append((needed, self._encode([piece], ())))
+                early.append((needed, _last(piece[0]), self._encode([piece], ())))
         for client, start, end in self._late_deletes:
-            early.append(((client, start), self._encode((), [(client, start, end)])))
+            early.append(((client, start), (client, start), self._encode((), [(client, start, end)])))
         return early
+
+    def early_structs(self) -> Iterator[tuple[int, int, bytes]]:
+        """The structs that must wait: client, clock and bytes of each."""
+        for _, structs, first in self._late:
+            for struct in structs[first:]:
+                if struct.content != SKIP:
+                    yield struct.client, struct.clock, self._update[struct.begin : struct.end]
 
     @property
     def _is_whole(self) -> bool:
@@ -117,7 +131,7 @@ class Split:
                 todo.append(heappop(sleepers)[1])
         for client, structs in runs.items():
             if taken[client] < len(structs):
-                self._late.append((needed[client], structs[taken[client] :]))
+                self._late.append((needed[client], structs, taken[client]))
 
     def _encode(self, runs: Sequence[Sequence[Struct]], deletes: Iterable[Range]) -> bytes:
         return _encode(self._update, runs, deletes)
@@ -207,6 +221,10 @@ def _is_ahead(id_: Id, runs: Mapping[int, Sequence[Struct]], taken: Mapping[int,
     client, clock = id_
     structs = runs.get(client)
     return structs is not None and taken[client] < len(structs) and structs[taken[client]].clock <= clock
+
+
+def _last(struct: Struct) -> Id:
+    return struct.client, struct.clock + struct.length - 1
 
 
 def _refers(struct: Struct) -> list[Id]:

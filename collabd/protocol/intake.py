@@ -19,7 +19,6 @@ import json
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from heapq import heappop, heappush
 from typing import NamedTuple
 
 from collabd.errors import MalformedInput, UpdateRejected
@@ -28,6 +27,7 @@ from collabd.protocol.ranges import IdRanges
 from collabd.protocol.structure import MAX_TYPE_NESTING
 from collabd.protocol.surrogates import mend, tear, torn
 from collabd.protocol.update import check_update
+from collabd.protocol.waiting import Waiting
 from collabd.protocol.walk import (
     DELETED,
     EMBED,
@@ -62,6 +62,17 @@ class Step(NamedTuple):
 
     update: bytes
     """Then apply this."""
+
+
+class Known(NamedTuple):
+    """What a document has and what waits in it. All of it goes on changing with the document."""
+
+    clocks: Mapping[int, int]
+    """The state vector."""
+    deletes: IdRanges
+    """The delete set."""
+    waiting: Waiting
+    """The updates of which something waits for others."""
 
 
 class _Change:
@@ -99,7 +110,7 @@ class Intake:
     number: ``_ROOT`` or a type's kind, ``_KEYED``, and the depth from bit ``_DEPTH`` on.
     """
 
-    __slots__ = ("_early", "_pairs", "_places", "_sleepers", "_starts", "_types", "clocks", "deletes")
+    __slots__ = ("_pairs", "_places", "_starts", "_types", "clocks", "deletes", "waiting")
 
     def __init__(self, state: bytes = b"\0\0") -> None:
         """Begins with what a document's full state has.
@@ -114,9 +125,8 @@ class Intake:
         self._places: dict[int, list[int]] = {}
         self._types: dict[int, dict[int, int]] = {}
         self._pairs: set[Id] = set()
-        self._early: dict[bytes, None] = {}
-        self._sleepers: dict[int, list[tuple[int, bytes]]] = {}
-        """By client, the clock that must be passed for an early update to be looked at again."""
+        self.waiting = Waiting()
+        """The updates of which something waits for others."""
         self.offer(state)
 
     @classmethod
@@ -148,21 +158,22 @@ class Intake:
             self.deletes.all_intervals(),
             [(client, starts, self._places[client]) for client, starts in self._starts.items()],
             [(client, list(inside.items())) for client, inside in self._types.items()],
-            list(self._pairs),
+            sorted(self._pairs),
         ]
         return json.dumps(known, separators=(",", ":")).encode()
 
     @property
-    def early(self) -> list[bytes]:
-        """What waits for others: those parts of updates that do."""
-        return list(self._early)
+    def known(self) -> Known:
+        """What the document has once all steps given out are carried out, and what waits in it."""
+        return Known(self.clocks, self.deletes, self.waiting)
 
     def offer(self, update: bytes, summary: UpdateSummary | None = None) -> list[Step]:
         """The steps by which the document takes in an update, and all that waited for it.
 
         What must wait itself is kept. ``summary`` is what ``check_update`` said, if it was asked. Raises
-        UpdateRejected if what could be taken in now would do harm: then nothing of the update is kept. What
-        waited and turns out to be harmful is dropped.
+        UpdateRejected if what could be taken in now would do harm: then nothing of the update is kept. If
+        what waited turns out to be harmful, all that waits of the same update is dropped from ``waiting``: no
+        less, so that it need not be known of an update, when its document is loaded, which parts were.
         """
         work = self.offering(update, check_update(update) if summary is None else summary)
         try:
@@ -175,7 +186,7 @@ class Intake:
     def takes_simply(self, summary: UpdateSummary) -> bool:
         """Takes in an update that is itself the one step, as nearly all are, and sets nothing else free; else
         leaves everything as it was. This is what :meth:`offer` would do, only quicker."""
-        if self._early or summary.pieces:
+        if self.waiting or summary.pieces:
             return False
         return self._typed(summary) if summary.beside is not None else self._deleted(summary)
 
@@ -183,13 +194,13 @@ class Intake:
         """Does what :meth:`offer` does, and yields wherever it may be interrupted: nothing else must be asked
         of the intake before it has ended. A large update should have been cut (``summary.pieces``)."""
         if summary.pieces:
-            steps, reached = yield from self._take(summary.pieces, summary)
+            steps, reached = yield from self._take(summary.pieces, summary, update)
         elif self._typed(summary) if summary.beside is not None else self._deleted(summary):
             steps = [Step(frozenset(), update)]
             reached = [client for client, _, _ in summary.structs]
         else:
-            steps, reached = yield from self._take((update,), summary)
-        if self._early:
+            steps, reached = yield from self._take((update,), summary, update)
+        if self.waiting:
             steps += yield from self._wake(reached)
         return steps
 
@@ -227,25 +238,25 @@ class Intake:
         steps: list[Step] = []
         while reached:
             client = reached.pop()
-            sleepers = self._sleepers.get(client, [])
-            while sleepers and sleepers[0][0] < self.clocks.get(client, 0):
-                update = heappop(sleepers)[1]
-                if update in self._early:
-                    del self._early[update]
-                    try:
-                        taken, clients = yield from self._take((update,))
-                    except UpdateRejected:
-                        continue
-                    steps += taken
-                    reached += clients
+            while (woken := self.waiting.wake(client, self.clocks)) is not None:
+                piece, update = woken
+                try:
+                    taken, clients = yield from self._take((piece,), None, update, woke=True)
+                except UpdateRejected:
+                    self.waiting.drop(update)
+                    continue
+                self.waiting.done(update)
+                steps += taken
+                reached += clients
         return steps
 
     def _take(
-        self, pieces: Sequence[bytes], summary: UpdateSummary | None = None
+        self, pieces: Sequence[bytes], summary: UpdateSummary | None, whole: bytes, *, woke: bool = False
     ) -> Generator[None, None, tuple[list[Step], list[int]]]:
         """The steps for what of an update is ready, and the clients whose clocks it moves.
 
-        ``pieces`` are the update; ``summary`` says what it has as a whole; leave it out if it is one piece.
+        ``pieces`` are the update; ``summary`` says what it has in all, and is left out if it is one piece. If
+        it ``woke`` it is itself but a piece of ``whole``, which waits already.
         """
         parts = Split(pieces[0], self.clocks)
         if summary is None:
@@ -253,7 +264,8 @@ class Intake:
         change = _Change(summary.deletes)
         cuts: set[Id] | None = set() if summary.pairs or self._pairs else None
         ready: list[bytes] = []
-        early: list[tuple[Id, bytes]] = []
+        early: list[tuple[Id, Id, bytes]] = []
+        early_structs: list[tuple[int, int, bytes]] = []
         ready_deletes: list[Range] = []
         pairs: set[Id] = set()
         try:
@@ -263,6 +275,7 @@ class Intake:
                 self._take_structs(parts.structs, change)
                 ready += parts.ready(MAX_STRUCTS)
                 early += parts.early(MAX_STRUCTS)
+                early_structs += parts.early_structs()
                 ready_deletes += parts.deletes
                 pairs.update(parts.summary.pairs)
                 if cuts is not None:
@@ -284,10 +297,11 @@ class Intake:
             theirs = torn(self._pairs, cuts, ready_deletes)
             self._pairs |= pairs
             self._pairs -= own | theirs
-        for (client, clock), late in early:
-            if late not in self._early:
-                self._early[late] = None
-                heappush(self._sleepers.setdefault(client, []), (clock, late))
+        if early and (woke or whole not in self.waiting):
+            if not woke:
+                self.waiting.add(whole, early_structs, summary.deletes)
+            for needed, passed, late in early:
+                self.waiting.put_to_sleep(whole, needed, passed, late)
         steps = []
         for part in ready:
             steps.append(Step(frozenset(), mend(tear(part, own) if own else part)))

@@ -30,11 +30,14 @@ _CLIENT = rb"([\x80-\xff]{0,6}(?:[\x00-\x7f]|[\x80-\xff][\x00-\x0f]))"  # below 
 _CLOCK = rb"([\x80-\xff]{0,3}[\x00-\x7f])"  # below 2**28
 _ID = _CLIENT + _CLOCK
 _TEXT = rb"([\x01-\x7f])(.+)\x00"
-_TYPED = re.compile(
+TYPED = re.compile(
     rb"\x01\x01" + _ID + rb"(?:(\xc4)|(\x84)|\x44)" + _ID + rb"(?(3)" + _ID + rb")" + _TEXT, re.DOTALL
 ).fullmatch
+"""One string put beside something: client, clock, marks (both neighbours, the left one), left neighbour (or
+the only one), right neighbour, length in bytes, text."""
 _BEGUN = re.compile(rb"\x01\x01" + _ID + rb"\x04\x01([\x00-\x7f])(.+)\x00", re.DOTALL).fullmatch
-_DELETED = re.compile(rb"\x00\x01" + _CLIENT + rb"\x01" + _CLOCK + _CLOCK, re.DOTALL).fullmatch
+DELETED = re.compile(rb"\x00\x01" + _CLIENT + rb"\x01" + _CLOCK + _CLOCK, re.DOTALL).fullmatch
+"""One stretch deleted: client, clock, length."""
 
 _ASTRAL = 0xF0
 """First bytes from here on are of characters beyond 16 bits, which take two clocks."""
@@ -45,9 +48,9 @@ _summary = UpdateSummary._make
 def check_update(data: bytes) -> UpdateSummary:
     """What the update brings; MalformedInput if it is not a well-formed, harmless Yjs v1 update."""
     summary = None
-    if typed := _TYPED(data):
+    if typed := TYPED(data):
         summary = _typed(*typed.groups())
-    elif deleted := _DELETED(data):
+    elif deleted := DELETED(data):
         summary = _deleted(*deleted.groups())
     elif begun := _BEGUN(data):
         summary = _begun(*begun.groups())
@@ -91,9 +94,9 @@ def _typed(
     else:
         return None
     client = _client(client_)
-    start = _clock(start_)
+    start = clock_of(start_)
     near = _client(near_)
-    clock = _clock(near_clock_)
+    clock = clock_of(near_clock_)
     beside = (near, clock)
     needs: tuple[Id, ...] = ()
     if near != client:
@@ -103,7 +106,7 @@ def _typed(
     cuts: tuple[Id, ...] = ((near, clock + 1) if left or both else beside,)
     if both:
         near = _client(right_)
-        clock = _clock(right_clock_)
+        clock = clock_of(right_clock_)
         right = (near, clock)
         if near != client:
             if right not in needs:
@@ -120,13 +123,13 @@ def _begun(client_: bytes, start_: bytes, name_size: bytes, rest: bytes) -> Upda
     text = rest[end + 1 :]
     if not text or len(text) != rest[end] or not rest.isascii():
         return None
-    start = _clock(start_)
+    start = clock_of(start_)
     return _summary((((_client(client_), start, start + len(text)),), (), (), 0, (), (), None, ()))
 
 
 def _deleted(client_: bytes, start_: bytes, length_: bytes) -> UpdateSummary | None:
-    start = _clock(start_)
-    length = _clock(length_)
+    start = clock_of(start_)
+    length = clock_of(length_)
     if not length:
         return None
     return _summary(((), ((_client(client_), start, start + length),), (), 0, (), (), None, ()))
@@ -138,7 +141,8 @@ def _client(varint: bytes) -> int:
     return wire.Reader(varint).uint(MAX_CLIENT)
 
 
-def _clock(varint: bytes) -> int:
+def clock_of(varint: bytes) -> int:
+    """Decodes a clock of at most four bytes."""
     size = len(varint)
     if size == 1:
         return varint[0]

@@ -2,15 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pycrdt import Doc, merge_updates
 
 from collabd.errors import DocumentDamaged, MalformedInput, UpdateRejected
 from collabd.protocol.causality import MAX_STRUCTS, cut
-from collabd.protocol.intake import Intake, Step
-from collabd.protocol.ranges import IdRanges
+from collabd.protocol.intake import Intake, Known, Step
 from collabd.protocol.surrogates import tear
 from collabd.protocol.update import UpdateSummary
 
@@ -164,19 +163,14 @@ class Replica:
         return merged, refused
 
     @property
-    def clocks(self) -> Mapping[int, int]:
-        """The state vector: for each client, the clock up to which it is integrated. It goes on changing."""
-        return self._intake.clocks
-
-    @property
-    def deletes(self) -> IdRanges:
-        """The delete set, as a copy."""
-        return self._intake.deletes.copy()
+    def known(self) -> Known:
+        """What is integrated and what waits. It goes on changing."""
+        return self._intake.known
 
     @property
     def early(self) -> list[bytes]:
         """What waits for what it builds on: those parts of updates that do."""
-        return self._intake.early
+        return self._intake.waiting.pieces
 
     def state_vector(self) -> bytes:
         """The encoded state vector."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pycrdt import Awareness, Channel, Doc
@@ -35,7 +35,7 @@ from collabd.protocol.session import (
     UpdateReceived,
     check_large_message,
 )
-from collabd.protocol.update import UpdateSummary
+from collabd.protocol.update import UpdateSummary, encode_state_vector
 from collabd.worker import Runner
 
 from .channel import serve_channel
@@ -257,7 +257,6 @@ class DocumentRoom(YRoom):
                 self._state.leave(peer.number)
 
     def _dismiss(self, peer: Peer, error: CollabdError) -> None:
-        self._observer.refused(error.code)
         self.leave(peer, error.close_code, error.close_reason)
         peer.close(error)
 
@@ -282,7 +281,9 @@ class DocumentRoom(YRoom):
             peer.is_quiet = True
 
     def _take(self, peer: Peer, event: UpdateReceived) -> None:
-        if peer.access < Access.WRITE and self._state.is_new(event.summary):
+        if peer.access < Access.WRITE and self._state.is_new(event.update, event.summary):
+            if self._postponed is not None:
+                raise Overloaded("the document is being rebuilt")  # what it has cannot be told for certain
             raise NotAllowed(READ_ONLY)
         peer.updates += 1
         count = self._state.receive(peer.number, event.update, event.summary)
@@ -290,7 +291,7 @@ class DocumentRoom(YRoom):
             self._flush_soon()
         else:
             self._observer.redundant(1)
-            if peer.acknowledges:
+            if count and peer.acknowledges:
                 peer.send(_saved_frame(count))
 
     def _answer(self, peer: Peer, state_vector: bytes) -> None:
@@ -472,10 +473,15 @@ class DocumentRoom(YRoom):
         self._revive = False
         batch = self._state.in_flight
         assert batch is not None, "the log answers what it was asked"
+        follows = last_seq == self._state.head + len(batch.updates)
         self._observer.committed(len(batch.updates), batch.size, self._loop.time() - self._handed_over_at)
         self._tail_updates += len(batch.updates)
         self._tail_bytes += batch.size
         self._version += 1
+        if not follows:
+            logger.warning("document %s is read again: the log has updates of somebody else", self.name)
+            self._begin_rebuild(batch, last_seq)
+            return
         try:
             if len(batch.updates) == 1 and self._replica.apply_simply(batch.updates[0], batch.summaries[0]):
                 self._settle(batch, last_seq, batch.updates[0], ())
@@ -483,11 +489,13 @@ class DocumentRoom(YRoom):
             work = Slices(self._replica.applying(batch.updates, batch.summaries), self._clock)
             if not work.advance():
                 self._postponed = []
+                # What the document has until then may be rejected yet.
+                self._state.distrust()
                 self._in_background(self._go_on_applying(work, batch, last_seq))
                 return
         except ReplicaBroken as error:
-            self._postponed = []
-            self._in_background(self._rebuild(error, batch, last_seq))
+            logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
+            self._begin_rebuild(batch, last_seq)
             return
         self._settle(batch, last_seq, *work.result)
 
@@ -501,7 +509,8 @@ class DocumentRoom(YRoom):
                 if self._has_ended:
                     return
         except ReplicaBroken as error:
-            await self._rebuild(error, batch, last_seq)
+            logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
+            self._begin_rebuild(batch, last_seq)
             return
         except Exception:
             logger.exception("a batch of %s could not be applied", self.name)
@@ -513,12 +522,12 @@ class DocumentRoom(YRoom):
     def _settle(self, batch: Batch, last_seq: int, merged: bytes | None, refused: Sequence[int]) -> None:
         self.ydoc = self._replica.doc
         early_before = len(self._state.early)
-        settled = self._state.settle(last_seq, self._replica.clocks, refused)
+        settled = self._state.settle(last_seq, self._replica.known, refused)
         if refused:
-            first = last_seq - len(batch.updates) + 1
-            self._in_background(self._store.reject(self._id, [first + position for position in refused]))
-            # So that nobody's update counts as known for standing in one that was rejected.
-            self._state.restore(last_seq, self._replica.clocks, self._replica.deletes, self._state.early)
+            rejected = [batch.first + position for position in refused]
+            self._in_background(self._store.reject(self._id, rejected))
+        for seq in settled.dropped:
+            logger.warning("document %s drops what waited of update %d: it is harmful", self.name, seq)
         self._relay(settled.relay, merged)
         # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
         for update in settled.integrated:
@@ -605,21 +614,25 @@ class DocumentRoom(YRoom):
         return self.document_id
 
     def _restore(self, loaded: Loaded) -> None:
-        stored, self._replica, tail = loaded
+        stored, self._replica, unsettled = loaded
         self.document_id = stored.id
         self._snapshot_size = len(stored.snapshot or b"")
-        self._tail_updates = len(tail)
-        self._tail_bytes = sum(len(update) for _, update, _ in tail)
-        rejected = self._replica.rejected
-        if rejected:
-            self._in_background(self._store.reject(stored.id, rejected))
-        unsettled = [logged for logged in tail if logged.seq not in rejected]
-        self._state.restore(stored.head, self._replica.clocks, self._replica.deletes, unsettled)
+        self._tail_updates = len(stored.tail)
+        self._tail_bytes = sum(len(update) for _, update in stored.tail)
+        if self._replica.rejected:
+            self._in_background(self._store.reject(stored.id, self._replica.rejected))
+        self._state.restore(stored.head, self._replica.known, unsettled)
         self._observer.early(len(self._state.early))
 
-    async def _rebuild(self, error: ReplicaBroken, batch: Batch, last_seq: int) -> None:
-        """Replace a damaged document by one made from the log, which already holds the batch."""
-        logger.error("document %s is rebuilt from the log: pycrdt failed: %s", self.name, error)
+    def _begin_rebuild(self, batch: Batch, last_seq: int) -> None:
+        self._postponed = self._postponed or []
+        self._state.distrust()
+        self._in_background(self._rebuild(batch, last_seq))
+
+    async def _rebuild(self, batch: Batch, last_seq: int) -> None:
+        """Replace a document that is damaged, or lacks what somebody else logged, by one made from the log,
+        which already holds the batch."""
+        head, clocks = self._state.head, self._state.clocks
         try:
             stored = await self._store.load(self.name)
             assert stored is not None, "a batch was committed"
@@ -636,7 +649,10 @@ class DocumentRoom(YRoom):
         self._observer.early(-len(self._state.early))
         self._restore(loaded)
         first = last_seq - len(batch.updates) + 1
-        self._settle(batch, last_seq, None, [seq - first for seq in self._replica.rejected if seq >= first])
+        if self._state.head != head + len(batch.updates):
+            self._relay_missed(head, clocks)
+        refused = [seq - first for seq in self._replica.rejected if first <= seq <= last_seq]
+        self._settle(batch, last_seq, None, refused)
         self._answer_postponed()
 
     def _answer_postponed(self) -> None:
@@ -650,6 +666,13 @@ class DocumentRoom(YRoom):
             else:
                 self._answer(peer, state_vector)
         self._flush_soon()
+
+    def _relay_missed(self, head: int, clocks: Mapping[int, int]) -> None:
+        """Send everybody what came into the log behind this room's back: all that the document has beyond
+        what it had, and what is early."""
+        updates = [self._replica.state(encode_state_vector(clocks))]
+        updates += [early.update for early in self._state.early if early.seq > head]
+        self._relay([(NOBODY, update) for update in updates], None)
 
     async def drain(self, error: CollabdError) -> None:
         """Take nothing more in, commit and send what was received, then :meth:`end`."""

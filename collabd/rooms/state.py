@@ -9,13 +9,15 @@ applying a batch. Peers are numbers. Updates are bytes (Yjs v1) that passed the 
 summaries.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from collabd.errors import Overloaded
+from collabd.protocol.intake import Known
 from collabd.protocol.ranges import IdRanges
 from collabd.protocol.update import UpdateSummary
+from collabd.protocol.waiting import Waiting
 
 MAX_EARLY: Final = 2_000
 """Updates that may wait for one they build on. Each is looked at whenever something else was applied."""
@@ -42,6 +44,8 @@ class Batch:
     early: int = 0
     """How many of the updates wait for one that is neither applied nor about to be."""
     early_size: int = 0
+    first: int = 0
+    """The number of its first update, once it is committed."""
 
 
 class Settled(NamedTuple):
@@ -55,10 +59,17 @@ class Settled(NamedTuple):
     """Peers whose update was rejected."""
     integrated: list[bytes]
     """Updates of earlier batches that were early and are not any more."""
+    dropped: list[int]
+    """Numbers of early updates that were dropped when their time came."""
 
 
 class RoomState:
     """Bookkeeping of one document.
+
+    What is acknowledged is in the log: an update may only pass for redundant if all it brings is integrated,
+    or logged byte for byte among what is early. Ids say nothing before they are integrated: anybody may have
+    claimed them for something else. What is pending may yet be rejected, so it counts for nothing, and what
+    comes twice within a batch is logged twice.
 
     Args:
         max_backlog: bytes that may wait to be committed.
@@ -79,29 +90,34 @@ class RoomState:
         """What the clocks will be once all that was received is applied."""
         self.early: list[Early] = []
         self._early_size = 0
-        self._structs = IdRanges()
         self._deletes = IdRanges()
+        self._waiting = Waiting()
 
-    def restore(
-        self, head: int, clocks: Mapping[int, int], deletes: IdRanges, unsettled: Sequence[Early]
-    ) -> None:
-        """Begin from a document as it was loaded: its state vector, its delete set, and what may be early in
-        it."""
+    def restore(self, head: int, known: Known, unsettled: Sequence[Early]) -> None:
+        """Begin from a document as it was loaded: what it has, and which updates may be early in it."""
         self.head = head
-        self._structs = IdRanges()
-        self._deletes = deletes
-        for client, clock in clocks.items():
-            self._structs.add(client, 0, clock)
-        self.clocks = clocks
-        self._keep_early(early for early in unsettled if self._first_gap(early.summary) is not None)
-        for batch in filter(None, (self._in_flight, self._pending)):
-            for summary in batch.summaries:
-                self._remember(summary)
+        self._know(known)
+        self._keep_early([early for early in unsettled if self._is_early(early.update, early.summary)])
+
+    def distrust(self) -> None:
+        """Until the document is restored, count on no more than it surely had before the batch in flight.
+
+        What is known of a document goes on changing with it, and some of what it says now may be rejected.
+        """
+        clocks = dict(self.clocks)
+        summaries = [early.summary for early in self.early]
+        if self._in_flight is not None:
+            summaries += self._in_flight.summaries
+        for summary in summaries:
+            for client, start, _ in summary.structs:
+                if client in clocks:
+                    clocks[client] = min(clocks[client], start)
+        self._know(Known(clocks, IdRanges(), Waiting()))
 
     @property
     def is_blank(self) -> bool:
         """Whether nothing was ever written that the document could take, nor is about to be."""
-        return not self._structs and not self._deletes
+        return self.is_settled and not self.early and not self._deletes and not any(self.clocks.values())
 
     @property
     def is_settled(self) -> bool:
@@ -132,19 +148,19 @@ class RoomState:
         """Take in one update.
 
         Returns:
-            None if it will be acknowledged with a batch; else the count to acknowledge at once, because it
-            brings nothing new and all before it is committed.
+            None if it will be committed and acknowledged with a batch. Else it brings nothing new: the count
+            to acknowledge at once, or 0 if it will be acknowledged with what its author sent before.
 
         Raises:
             Overloaded: it would exceed a bound. It was not taken.
         """
-        if not self.is_new(summary):
+        if not self.is_new(update, summary):
             count = self._counts[author] = self._counts.get(author, 0) + 1
-            last = self._pending if self._pending.updates else self._in_flight
-            if last is None:
-                return count
-            last.counts[author] = count
-            return None
+            for batch in (self._pending, self._in_flight):
+                if batch is not None and author in batch.counts:
+                    batch.counts[author] = count
+                    return 0
+            return count
         pending = self._pending
         if self.backlog + len(update) > self._max_backlog:
             raise Overloaded("too much waits to be saved in this document")
@@ -159,7 +175,6 @@ class RoomState:
         else:
             self._expect(summary)
         count = self._counts[author] = self._counts.get(author, 0) + 1
-        self._remember(summary)
         pending.updates.append(update)
         pending.summaries.append(summary)
         pending.authors.append(author)
@@ -167,14 +182,17 @@ class RoomState:
         pending.size += len(update)
         return None
 
-    def is_new(self, summary: UpdateSummary) -> bool:
-        """Whether the update brings anything not received before."""
-        covers = self._structs.covers
-        for client, start, end in summary.structs:
-            if not covers(client, start, end):
-                return True
+    def is_new(self, update: bytes, summary: UpdateSummary) -> bool:
+        """Whether the update brings anything that is neither integrated nor logged as early."""
+        clocks = self.clocks
+        for client, _, end in summary.structs:
+            if end > clocks.get(client, 0):
+                return not self._waiting.repeats(update, summary, clocks, self._deletes)
         covers = self._deletes.covers
-        return any(not covers(client, start, end) for client, start, end in summary.deletes)
+        for client, start, end in summary.deletes:
+            if not covers(client, start, end):
+                return not self._waiting.repeats(update, summary, clocks, self._deletes)
+        return False
 
     def take_batch(self) -> Batch | None:
         """Hand out everything pending, to be committed; None while the batch before is in flight or nothing
@@ -185,33 +203,41 @@ class RoomState:
         self._pending = Batch()
         return batch
 
-    def settle(self, last_seq: int, clocks: Mapping[int, int], rejected: Sequence[int] = ()) -> Settled:
+    def settle(self, last_seq: int, known: Known, rejected: Sequence[int] = ()) -> Settled:
         """Take note that the batch in flight was committed and applied, as far as it could be.
 
         Args:
             last_seq: the number of its last update.
-            clocks: the document's state vector afterwards.
+            known: what the document has afterwards.
             rejected: positions in the batch of updates that the document cannot take.
         """
         batch = self._in_flight
         assert batch is not None, "no batch is in flight"
         self._in_flight = None
-        self.head = last_seq
-        self.clocks = clocks
-        first = last_seq - len(batch.updates) + 1
+        self.head = max(self.head, last_seq)
+        self._know(known)
+        first = batch.first = last_seq - len(batch.updates) + 1
         early: list[Early] = []
         integrated: list[bytes] = []
+        dropped: list[int] = []
         for waiting in self.early:
-            if self._first_gap(waiting.summary) is None:
+            if self._is_early(waiting.update, waiting.summary):
+                early.append(waiting)
+            elif self._first_gap(waiting.summary) is None:
                 integrated.append(waiting.update)
             else:
-                early.append(waiting)
-        known = {waiting.seq for waiting in early}
+                dropped.append(waiting.seq)
+        restored = {waiting.seq for waiting in early}
         for position, summary in enumerate(batch.summaries):
             seq = first + position
-            if self._first_gap(summary) is not None and seq not in known and position not in rejected:
-                early.append(Early(seq, batch.updates[position], summary))
-        if early or self.early:
+            if position in rejected or seq in restored:
+                continue
+            update = batch.updates[position]
+            if self._is_early(update, summary):
+                early.append(Early(seq, update, summary))
+            elif self._first_gap(summary) is not None:
+                dropped.append(seq)
+        if early or self.early or rejected:
             self._keep_early(early)
         refuse = [batch.authors[position] for position in rejected]
         return Settled(
@@ -225,6 +251,7 @@ class RoomState:
             else {peer: count for peer, count in batch.counts.items() if peer not in refuse},
             refuse=refuse,
             integrated=integrated,
+            dropped=dropped,
         )
 
     def whom_to_ask(self, batch: Batch) -> list[int]:
@@ -232,12 +259,12 @@ class RoomState:
 
         They hold what the update builds on: send them step 1.
         """
-        first = self.head - len(batch.updates) + 1
         ask = []
         for early in self.early:
-            if early.seq < first:
+            position = early.seq - batch.first
+            if not 0 <= position < len(batch.authors):
                 continue
-            author = batch.authors[early.seq - first]
+            author = batch.authors[position]
             gap = self._first_gap(early.summary)
             if author in self._counts and gap is not None:
                 asked = self._asked.setdefault(author, set())
@@ -280,22 +307,26 @@ class RoomState:
             if end > expected.get(client, 0):
                 expected[client] = end
 
-    def _remember(self, summary: UpdateSummary) -> None:
-        for client, start, end in summary.structs:
-            self._structs.add(client, start, end)
-        for client, start, end in summary.deletes:
-            self._deletes.add(client, start, end)
+    def _know(self, known: Known) -> None:
+        self.clocks, self._deletes, self._waiting = known
 
-    def _keep_early(self, early: Iterable[Early]) -> None:
-        self.early = list(early)
-        self._early_size = sum(len(update) for _, update, _ in self.early)
-        for _, _, summary in self.early:
-            self._remember(summary)
+    def _keep_early(self, early: list[Early]) -> None:
+        self.early = early
+        self._early_size = sum(len(update) for _, update, _ in early)
         self._expected = dict(self.clocks)
         for batch in filter(None, (self._in_flight, self._pending)):
             for summary in batch.summaries:
                 if not self._surely_waits(summary):
                     self._expect(summary)
+
+    def _is_early(self, update: bytes, summary: UpdateSummary) -> bool:
+        """Whether the update still waits, and for something that would be new."""
+        if self._first_gap(summary) is not None:
+            return update in self._waiting
+        if self._waiting:
+            # Others brought the same ids meanwhile, so nothing of it is waited for.
+            self._waiting.drop(update)
+        return False
 
     def _first_gap(self, summary: UpdateSummary) -> tuple[int, int] | None:
         """The client, and the clock it is known up to, where the update is not yet integrated; None if it

@@ -76,6 +76,8 @@ class FastLane(WSListener):
         self._code, self._reason = ABNORMAL, ""
         self._largest = 0
         self.max_queue = 0
+        self.on_error: Callable[[CollabdError], None] = lambda _: None
+        """Called with the error that the connection is closed for, if it is closed for one."""
 
     def accept(
         self,
@@ -147,6 +149,8 @@ class FastLane(WSListener):
             self.close(SlowClient("you do not read what you are sent"))
 
     def close(self, error: CollabdError) -> None:
+        if not self._is_closing:
+            self.on_error(error)
         self._close(error.close_code, error.close_reason)
 
     # Called by uvicorn

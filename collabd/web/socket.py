@@ -63,22 +63,18 @@ class DocumentSocket:
 
     async def _serve_fast(self, websocket: WebSocket, lane: FastLane, subprotocol: str | None) -> None:
         def on_message(data: bytes) -> None:
-            try:
-                room.receive(peer, data)
-            except CollabdError as error:
-                self._observer.refused(error.code)
-                raise
+            room.receive(peer, data)
 
         def on_gone(code: int, reason: str) -> None:
             room.leave(peer, code, reason)
 
+        lane.on_error = lambda error: self._observer.refused(error.code)
         try:
             room, access = await self._open(websocket)
             peer = self._peer(websocket, lane, access, subprotocol)
             if lane.accept(subprotocol, on_message, on_gone, self._queue_bytes):
                 room.join(peer)
         except CollabdError as error:
-            self._observer.refused(error.code)
             lane.refuse(subprotocol, error)
         except BaseException:
             lane.refuse(subprotocol, CollabdError("the server failed; come back"))

@@ -5,13 +5,16 @@ from pathlib import Path
 
 from collabd.persistence.base import Compaction, Store
 from collabd.persistence.memory import MemoryStore
+from collabd.persistence.postgres import PostgresStore
 from collabd.persistence.sqlite import SQLiteStore
+from tests.support import postgres
 
 StoreFactory = Callable[[Path], Store]
 
 STORES: dict[str, StoreFactory] = {
     "memory": lambda directory: MemoryStore(),
     "sqlite": lambda directory: SQLiteStore(directory / "documents.db"),
+    "postgres": lambda directory: PostgresStore(postgres.new_database()),
 }
 
 

@@ -14,7 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from collabd.errors import CollabdError
 from collabd.persistence.base import Appended, Compaction, DocumentInfo, HistoryEntry, Store, StoredDocument
 from collabd.persistence.memory import MemoryStore
+from collabd.persistence.postgres import PostgresStore
 from collabd.persistence.sqlite import SQLiteStore
+from tests.support.postgres import new_database
 
 T = TypeVar("T")
 
@@ -23,27 +25,34 @@ UPDATES = st.lists(st.binary(max_size=4), min_size=1, max_size=4)
 
 
 class Comparison(RuleBasedStateMachine):
-    """Does the same to a SQLite store and to its model."""
+    """Does the same to a store and to its model."""
 
     @initialize()
     def open(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.directory = tempfile.TemporaryDirectory()
+        self.place = self.new_place()
         self.model = MemoryStore()
         self.run(self.model.start())
         self.store = self.opened()
         self.ids: dict[int, int] = {}
         """The store's id of a document by the model's."""
 
-    def opened(self) -> SQLiteStore:
-        store = SQLiteStore(Path(self.directory.name, "documents.db"))
+    def new_place(self) -> str:
+        """Where the store is kept."""
+        raise NotImplementedError
+
+    def store_in(self, place: str) -> Store:
+        """The store that is kept there."""
+        raise NotImplementedError
+
+    def opened(self) -> Store:
+        store = self.store_in(self.place)
         self.run(store.start())
         return store
 
     def teardown(self) -> None:
         self.run(self.store.close())
         self.loop.close()
-        self.directory.cleanup()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(asyncio.wait_for(work, 20))
@@ -151,5 +160,32 @@ class Comparison(RuleBasedStateMachine):
         return (found.name, found.head) if isinstance(found, DocumentInfo) else found
 
 
-Comparison.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
-TestStoresAgree = Comparison.TestCase
+class SQLiteComparison(Comparison):
+    """With SQLite."""
+
+    def new_place(self) -> str:
+        self.directory = tempfile.TemporaryDirectory()
+        return self.directory.name
+
+    def store_in(self, place: str) -> Store:
+        return SQLiteStore(Path(place, "documents.db"))
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.directory.cleanup()
+
+
+class PostgresComparison(Comparison):
+    """With PostgreSQL."""
+
+    def new_place(self) -> str:
+        return new_database()
+
+    def store_in(self, place: str) -> Store:
+        return PostgresStore(place)
+
+
+SQLiteComparison.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
+PostgresComparison.TestCase.settings = settings(max_examples=10, stateful_step_count=25)
+TestSQLiteAgrees = SQLiteComparison.TestCase
+TestPostgresAgrees = PostgresComparison.TestCase

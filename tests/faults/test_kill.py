@@ -5,8 +5,11 @@ import random
 import re
 from collections import Counter
 
+import pytest
+
 from tests.support import RunningServer
 from tests.support.clients import Client
+from tests.support.postgres import new_database
 from tests.support.watching import ServerFactory
 
 KILLS = 20
@@ -60,8 +63,10 @@ async def kill_while_typing(server: RunningServer, people: list[Typing], moment:
     await asyncio.to_thread(server.kill)
 
 
-async def test_nothing_seen_or_acknowledged_is_lost_by_kill_9(server: ServerFactory) -> None:
-    running = server(options=["--snapshot-after-updates", "40"])
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_nothing_seen_or_acknowledged_is_lost_by_kill_9(server: ServerFactory, kind: str) -> None:
+    store = new_database() if kind == "postgres" else None
+    running = server(options=["--snapshot-after-updates", "40"], store=store)
     url = running.websocket_url("notes")
     ada, bob = Typing(Client(url, saves=True), "a"), Typing(Client(url, saves=True), "b")
     people = [ada, bob]

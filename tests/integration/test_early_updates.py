@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from pycrdt import Doc, Text
 
+from collabd.protocol import wire
+from collabd.protocol.update import check_state_vector
 from tests.support import RunningServer
 from tests.support.clients import ROOT, Client
 from tests.support.watching import (
     ServerFactory,
+    exported_text,
     figure_becomes,
     figures,
     logged_updates,
@@ -188,6 +191,31 @@ async def test_many_early_updates_in_reverse_order_end_as_if_in_order(server: Se
     await the_server_is_killed(running)
     async with Client(url) as newcomer:
         assert str(newcomer.text) == "".join(words)
+
+
+async def test_ids_that_somebody_claimed_ahead_of_time_lose_nobody_an_edit(server: ServerFactory) -> None:
+    running = server()
+    url = running.websocket_url("notes")
+    async with Client(url, saves=True) as ada, Client(url, saves=True) as mallory:
+        ada.append("one ")
+        await ada.saved_all()
+        (have,) = check_state_vector(ada.doc.get_state()).items()
+        assert have[0] == ada.doc.client_id
+        # A string in the place of Ada's next hundred characters, behind something that never comes.
+        claim = (
+            b"\1\1" + wire.uint(have[0]) + wire.uint(have[1]) + b"\x84\x63\5" + wire.text("?" * 100) + b"\0"
+        )
+        mallory.send_update(claim)
+        await mallory.saved_all()
+        await figure_becomes(running, "collabd_early_updates", 1)
+        for word in ("two ", "three ", "four "):
+            ada.append(word)
+            await ada.saved_all()
+        # A pycrdt client would not do as a witness: it takes the claim in too soon, which Yjs does not.
+        assert await asyncio.to_thread(exported_text, running, "notes") == "one two three four "
+        assert await asyncio.to_thread(logged_updates, running, "notes") == 5
+    await the_server_is_killed(running)
+    assert await asyncio.to_thread(exported_text, running, "notes") == "one two three four "
 
 
 async def test_reconnecting_without_an_edit_writes_nothing(server: ServerFactory) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collabd.errors import SettingsError
-from collabd.settings import Settings, is_loopback, load, refuse_exposure
+from collabd.settings import Settings, is_loopback, load, refuse_exposure, without_password
 from scripts.page import ROOT
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -110,6 +110,22 @@ def test_listening_beyond_this_machine_takes_insecure(host: str) -> None:
 def test_listening_on_this_machine_alone_takes_nothing(host: str) -> None:
     assert is_loopback(host)
     refuse_exposure(Settings(host=host))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ada:p@ss:w/rd@db:5432/notes", "postgresql://ada:***@db:5432/notes"),
+        (
+            "postgresql://ada@db/notes?password=secret&sslmode=require",
+            "postgresql://ada@db/notes?password=***&sslmode=require",
+        ),
+        ("postgresql://db/notes", "postgresql://db/notes"),
+        ("sqlite:///collabd.db", "sqlite:///collabd.db"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown
 
 
 def documented_row(name: str) -> str:

@@ -14,7 +14,7 @@ from websockets.typing import Origin, Subprotocol
 from collabd.app import Service, create_app
 from collabd.persistence.memory import MemoryStore
 from collabd.protocol import messages
-from collabd.rooms.observer import Silent
+from collabd.rooms.observer import Observer, Silent
 from collabd.rooms.room import DocumentRoom
 from collabd.settings import Settings
 from tests.support.raw import RawConnection, handshake
@@ -24,10 +24,14 @@ PATIENCE = 15.0
 
 
 class Goodbyes(Silent):
-    """Remembers how connections ended."""
+    """Remembers how connections ended; refusals are counted as usual."""
 
-    def __init__(self) -> None:
+    def __init__(self, telemetry: Observer) -> None:
         self.all: list[tuple[int, str]] = []
+        self._telemetry = telemetry
+
+    def refused(self, code: str) -> None:
+        self._telemetry.refused(code)
 
     def left(
         self, document: str, peer: int, who: str, code: int, reason: str, seconds: float, updates: int
@@ -113,7 +117,7 @@ async def serving(
     """Run a server for the length of a block, and see that it comes to rest."""
     app = create_app(Settings(**settings), store=store or MemoryStore())
     service: Service = app.state.service
-    goodbyes = Goodbyes()
+    goodbyes = Goodbyes(service.telemetry)
     service.registry._observer = goodbyes
     config = uvicorn.Config(
         app,

@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from collabd.errors import DocumentDamaged
 from collabd.protocol import awareness, messages
+from collabd.rooms.room import LARGE_MESSAGE
 from tests.support.raw import CLOSE, TEXT, frame, handshake
 from tests.unit.rooms.kit import ScriptedStore, Writer, text_of
 
@@ -188,6 +189,16 @@ async def test_a_bad_message_ends_it_with_code_and_reason(site: Site) -> None:
     await ben.send(messages.update_frame(Writer(2).append("goes on")))
     await ben.close()
     assert await text(site) == "goes on"
+
+
+@pytest.mark.parametrize("size", [1, LARGE_MESSAGE + 1])
+async def test_a_bad_message_is_counted_once_however_large(site: Site, size: int) -> None:
+    ada = await synced(site)
+    await ada.send(b"\x63" * size)
+    assert (await closed(ada))[0] == 4400
+    await site.goodbye()
+    await site.rest()
+    assert b'collabd_refusals_total{code="malformed"} 1.0\n' in site.service.telemetry.exposition()
 
 
 async def test_what_comes_after_a_bad_message_is_not_taken(site: Site) -> None:

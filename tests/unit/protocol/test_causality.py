@@ -55,7 +55,7 @@ def test_an_update_is_split_at_what_is_missing(
 ) -> None:
     parts = Split(bytes.fromhex(update), clocks)
     assert [part.hex() for part in parts.ready(10)] == ([] if ready is None else [ready])
-    assert [part.hex() for _, part in parts.early(10)] == ([] if early is None else [early])
+    assert [part.hex() for _, _, part in parts.early(10)] == ([] if early is None else [early])
 
 
 def test_two_clients_that_wait_for_each_other_wait() -> None:
@@ -88,7 +88,7 @@ def test_what_is_ready_comes_in_pieces() -> None:
 def test_what_is_early_comes_in_pieces_with_what_each_waits_for() -> None:
     run = "0105050284090001618405020261610a0100018405060162"
     update = bytes.fromhex(run + "020501030309010101")
-    assert [(needed, check_update(piece).structs) for needed, piece in Split(update, {5: 2}).early(1)] == [
+    assert [(needed, check_update(piece).structs) for needed, _, piece in Split(update, {5: 2}).early(1)] == [
         ((9, 0), ((5, 2, 3),)),
         ((5, 2), ((5, 3, 5),)),
         ((5, 5), ((5, 6, 7),)),
@@ -96,8 +96,15 @@ def test_what_is_early_comes_in_pieces_with_what_each_waits_for() -> None:
         ((5, 3), ()),
         ((9, 1), ()),
     ]
-    assert [needed for needed, _ in Split(update, {}).early(9)] == [(5, 1), (5, 5), (5, 3), (9, 1)]
-    assert [needed for needed, _ in Split(update, {9: 1, 5: 2}).early(9)] == [(5, 5), (5, 5), (9, 1)]
+    assert [needed for needed, _, _ in Split(update, {}).early(9)] == [(5, 1), (5, 5), (5, 3), (9, 1)]
+    assert [needed for needed, _, _ in Split(update, {9: 1, 5: 2}).early(9)] == [(5, 5), (5, 5), (9, 1)]
+
+
+def test_where_pieces_end_does_not_depend_on_what_is_ready() -> None:
+    update = bytes.fromhex("010505000401017401618409000162000100010001" + "00")
+    for clocks in ({}, {5: 1}):
+        pieces = [check_update(piece).structs for _, _, piece in Split(update, clocks).early(2)]
+        assert pieces == [((5, 1, 2),), ((5, 2, 4),), ((5, 4, 5),)]
 
 
 @given(st.integers(0, 2**32))
@@ -119,7 +126,7 @@ def test_the_parts_are_the_whole_and_what_is_ready_integrates(seed: int) -> None
             for whole, some in zip((ready_structs, ready_deletes), contents(piece), strict=True):
                 whole.update(some)
         early_structs, early_deletes = IdRanges(), IdRanges()
-        for (other, clock), piece in parts.early(rng.choice((1, 100))):
+        for (other, clock), _, piece in parts.early(rng.choice((1, 100))):
             assert clock >= max(clocks.get(other, 0), dict(ready_ends(ready)).get(other, 0))
             for whole, some in zip((early_structs, early_deletes), contents(piece), strict=True):
                 whole.update(some)
@@ -166,7 +173,7 @@ def test_shuffled_edits_end_in_the_same_document(seed: int) -> None:
                 doc.apply_update(ready)
                 for client, _, end in check_update(ready).structs:
                     assert check_state_vector(doc.get_state())[client] >= end
-            early += [piece for _, piece in parts.early(rng.choice((1, 100)))]
+            early += [piece for _, _, piece in parts.early(rng.choice((1, 100)))]
         assert early != waiting, "what waits, waits for nothing"
     assert check_state_vector(doc.get_state()) == check_state_vector(expected.get_state())
     assert contents(doc.get_update()) == contents(expected.get_update())

@@ -45,7 +45,7 @@ def test_what_is_known_is_left_out_and_what_is_new_is_handed_on() -> None:
     assert intake.offer(typed(2, 0, (1, 4))) == plain(typed(2, 0, (1, 4)))
     assert intake.offer(typed(2, 0, (1, 4))) == []
     assert intake.clocks == {1: 5, 2: 1}
-    assert intake.early == []
+    assert not intake.waiting
 
 
 def test_deletions_are_handed_on_and_remembered() -> None:
@@ -63,9 +63,9 @@ def test_what_must_wait_is_kept_and_handed_on_when_its_time_has_come() -> None:
     assert intake.offer(last) == []
     assert intake.offer(deletion) == []
     assert intake.offer(middle) == []
-    assert intake.early == [last, deletion, middle]
+    assert all(update in intake.waiting for update in (last, deletion, middle))
     assert [step.update for step in intake.offer(first)] == [first, middle, last, deletion]
-    assert intake.early == []
+    assert not intake.waiting
     assert intake.clocks == {1: 5, 2: 1, 3: 1}
 
 
@@ -121,7 +121,7 @@ def test_text_stands_only_where_text_can_be(update: bytes) -> None:
     with pytest.raises(UpdateRejected, match="text"):
         intake.offer(update)
     assert intake.clocks == before
-    assert intake.early == []
+    assert not intake.waiting
 
 
 def test_text_stands_in_texts_and_roots() -> None:
@@ -216,7 +216,7 @@ def test_what_waited_and_is_harmful_is_dropped() -> None:
     assert intake.offer(typed(2, 0, (1, 1))) == []
     array = run(1, 0, ARRAY_IN_ROOT, "08000100017e")
     assert intake.offer(array) == plain(array)
-    assert intake.early == []
+    assert not intake.waiting
     assert intake.clocks == {1: 2}
 
 
@@ -237,7 +237,7 @@ def test_genuine_edits_are_never_refused_and_end_as_without_it(seed: int) -> Non
         replica = Replica(b"\0\0")
         for update in order:
             replica.apply(update)
-        assert replica.intake.early == []
+        assert not replica.intake.waiting
         assert replica.clocks() == check_state_vector(expected.get_state())
         assert str(replica.doc.get("text", type=pycrdt.Text)) == str(expected.get("text", type=pycrdt.Text))
         assert (
@@ -330,7 +330,7 @@ def test_a_large_update_in_pieces_comes_to_the_same(seed: int, at_most: int) -> 
             summary = check_update(update)
         except MalformedInput:
             continue
-        if update not in genuine and (whole.early or Split(update, whole.clocks).early(100)):
+        if update not in genuine and (whole.waiting.pieces or Split(update, whole.clocks).early(100)):
             continue
         pieces = tuple(cut(update, at_most))
         outcomes = []
@@ -338,11 +338,11 @@ def test_a_large_update_in_pieces_comes_to_the_same(seed: int, at_most: int) -> 
             (whole, docs[0], summary),
             (in_pieces, docs[1], summary._replace(cuts=(), pieces=pieces) if pieces else summary),
         ):
-            before = (dict(intake.clocks), intake.deletes.copy(), list(intake.early))
+            before = (dict(intake.clocks), intake.deletes.copy(), list(intake.waiting.pieces))
             try:
                 steps = intake.offer(update, known)
             except UpdateRejected:
-                assert (intake.clocks, intake.deletes, intake.early) == before
+                assert (intake.clocks, intake.deletes, intake.waiting.pieces) == before
                 outcomes.append("refused")
                 continue
             outcomes.append("taken")
@@ -353,7 +353,7 @@ def test_a_large_update_in_pieces_comes_to_the_same(seed: int, at_most: int) -> 
         assert outcomes[0] == outcomes[1]
         assert whole.clocks == in_pieces.clocks
         assert whole.deletes == in_pieces.deletes
-        assert bool(whole.early) == bool(in_pieces.early)
+        assert bool(whole.waiting.pieces) == bool(in_pieces.waiting.pieces)
     first, second = (check_state_vector(doc.get_state()) for doc in docs)
     assert first == second
     for root, kind in (("text", pycrdt.Text), ("xml", pycrdt.XmlFragment)):

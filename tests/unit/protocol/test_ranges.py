@@ -54,17 +54,7 @@ def test_merging_is_adding_and_merging_twice_changes_nothing(
     merged.update(IdRanges(other))
     assert merged == IdRanges(one + other)
     merged.update(IdRanges(other))
-    merged.update(merged.copy())
     assert merged == IdRanges(one + other)
-
-
-@given(RUNS, RUN)
-def test_a_copy_is_independent(runs: list[tuple[int, int, int]], run: tuple[int, int, int]) -> None:
-    ranges = IdRanges(runs)
-    twin = ranges.copy()
-    twin.add(*run)
-    assert ranges == IdRanges(runs)
-    assert twin == IdRanges([*runs, run])
 
 
 def test_what_is_empty_is_false_and_nothing_else_equals_it() -> None:

@@ -30,7 +30,7 @@ async def test_a_large_snapshot_is_read_beforehand_and_used_as_it_is() -> None:
     snapshot = large.doc.get_update()
     loaded = await load("notes", stored(snapshot, large.append("!")), runner)
     assert text_of(loaded.replica.state()) == str(large.text)
-    assert loaded.replica.clocks == {1: LARGE_SNAPSHOT + 1}
+    assert loaded.replica.known.clocks == {1: LARGE_SNAPSHOT + 1}
 
 
 async def test_a_large_snapshot_that_cannot_be_used_is_damage() -> None:
@@ -43,6 +43,6 @@ async def test_what_the_log_holds_is_checked_again(caplog: pytest.LogCaptureFixt
     writer = Writer(1)
     large = writer.append("x" * LARGE_UPDATE)
     loaded = await load("notes", stored(None, large, b"\xff", bytes(LARGE_UPDATE + 1)), ThreadRunner())
-    assert [early.seq for early in loaded.tail] == [1]
+    assert [early.seq for early in loaded.unsettled] == [1]
     assert caplog.text.count("is refused today") == 2
     assert (await checked(large, ThreadRunner())).structs == ((1, 0, LARGE_UPDATE),)

@@ -65,8 +65,8 @@ def test_a_document_is_its_snapshot_and_its_tail() -> None:
     later = [writer.append("two "), writer.delete(0, 1), writer.append("three")]
     replica = Replica.build(snapshot, tail(later, after=1))
     assert text_of(replica.state()) == "ne two three"
-    assert replica.clocks == {1: 13}
-    assert replica.deletes == IdRanges([(1, 0, 1)])
+    assert replica.known.clocks == {1: 13}
+    assert replica.known.deletes == IdRanges([(1, 0, 1)])
     assert replica.rejected == []
 
 
@@ -169,7 +169,7 @@ def test_half_an_emoji_deleted_leaves_what_yjs_leaves() -> None:
     assert refused == []
     assert merged == delete_second_half, "what was received is relayed"
     assert str(replica.doc.get("content", type=Text)) == "a\ufffdb"
-    assert replica.clocks == check_state_vector(replica.state_vector()) == {1: 4}
+    assert replica.known.clocks == check_state_vector(replica.state_vector()) == {1: 4}
     in_one_go = build([*typed("a😀b"), delete_second_half])
     assert in_one_go.state() == replica.state()
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pycrdt import Array, Doc
 
+from collabd.auth.base import Access
 from collabd.errors import (
     Overloaded,
     ShuttingDown,
@@ -157,6 +158,32 @@ async def test_what_happens_during_a_rebuild_is_made_up_for(pycrdt_fails: Fails)
     assert len(ben.got.of(messages.SyncStep2)) == 2
     assert late.got.saved[-1] >= 1
     assert gone.got.of(messages.SyncStep1) == []
+
+
+async def test_what_comes_during_a_rebuild_is_not_measured_by_the_damaged_document(
+    pycrdt_fails: Fails,
+) -> None:
+    pycrdt_fails(PANIC)
+    house = House()
+    room = await house.room()
+    ada, eve = Member(room, 1).join(), Member(room, 66).join()
+    reader = Member(room, 3, access=Access.READ).join()
+    known = ada.type("before ")
+    await room.flushed()
+    house.store.may_load.clear()
+    eve.send(poison())
+    await turns()
+    reader.send(known)
+    assert reader.is_open
+    good = Writer(66).append("x")
+    ada.send(known, good)
+    reader.send(good)
+    assert isinstance(reader.got.closed_by, Overloaded), "it may be known once the document is whole again"
+    house.store.may_load.set()
+    await room.flushed()
+    assert isinstance(eve.got.closed_by, UpdateRejected)
+    assert sorted(text_of(room.state()).split()) == ["before", "x"]
+    assert await house.store.rows() == 3
 
 
 async def test_the_tail_is_counted_once_after_a_rebuild(pycrdt_fails: Fails) -> None:

@@ -45,7 +45,7 @@ def test_a_replica_begins_with_one() -> None:
     state = ada.state
     replica = Replica(pack(state, Intake(state)))
     assert text_of(replica.state()) == "hello"
-    assert dict(replica.clocks) == {1: 5}
+    assert dict(replica.known.clocks) == {1: 5}
     assert text_of(Replica(state).state()) == "hello", "a bare state will do"
 
 

@@ -1,12 +1,18 @@
 """What a room decides about single updates; see test_state_laws for what holds of any sequence of them."""
 
 import pytest
+from pycrdt import merge_updates
 
 from collabd.errors import Overloaded
+from collabd.protocol.intake import Known
 from collabd.protocol.ranges import IdRanges
 from collabd.protocol.update import UpdateSummary, check_update
+from collabd.protocol.waiting import Waiting
 from collabd.rooms import state as state_module
+from collabd.rooms.replica import Replica
 from collabd.rooms.state import Batch, Early, RoomState, Settled
+
+from .kit import Writer
 
 ADA, BEN = 1, 2
 """Peers."""
@@ -28,6 +34,17 @@ def new_state(*, max_backlog: int = 1_000, max_early: int = 1_000) -> RoomState:
     return RoomState(max_backlog=max_backlog, max_early=max_early)
 
 
+class AllWaits(Waiting):
+    """Whatever a document lacks waits; nothing was dropped."""
+
+    def __contains__(self, update: bytes) -> bool:
+        return True
+
+
+def known(clocks: dict[int, int], deletes: tuple[Run, ...] = ()) -> Known:
+    return Known(clocks, IdRanges(deletes), AllWaits())
+
+
 def receive(state: RoomState, peer: int, brought: UpdateSummary, size: int = 10) -> int | None:
     return state.receive(peer, bytes(size), brought)
 
@@ -46,7 +63,13 @@ def take(state: RoomState) -> Batch:
 def settle(state: RoomState, clocks: dict[int, int], rejected: tuple[int, ...] = ()) -> Settled:
     """Commit and settle what is pending; ``clocks`` as the document has them afterwards."""
     batch = take(state)
-    return state.settle(state.head + len(batch.updates), clocks, rejected)
+    return state.settle(state.head + len(batch.updates), known(clocks), rejected)
+
+
+def commit(state: RoomState, replica: Replica) -> Settled:
+    batch = take(state)
+    _, refused = replica.apply(batch.updates, batch.summaries)
+    return state.settle(state.head + len(batch.updates), replica.known, refused)
 
 
 def early_seqs(state: RoomState) -> list[int]:
@@ -67,7 +90,6 @@ def test_a_document_whose_only_update_was_rejected_is_blank_again() -> None:
     state = new_state()
     receive(state, ADA, summary((X, 0, 1)))
     settle(state, {}, rejected=(0,))
-    state.restore(1, {}, IdRanges(), state.early)
     assert state.head == 1
     assert now(state.is_blank)
 
@@ -81,20 +103,22 @@ def test_updates_are_handed_out_in_order_one_batch_at_a_time() -> None:
     state.receive(ADA, b"third", summary((X, 1, 2)))
     assert state.take_batch() is None
     assert not now(state.has_pending)
-    assert state.settle(2, {X: 1, Y: 1}).relay == [(ADA, b"first"), (BEN, b"second")]
+    assert state.settle(2, known({X: 1, Y: 1})).relay == [(ADA, b"first"), (BEN, b"second")]
     assert now(state.has_pending)
     assert take(state).updates == [b"third"]
 
 
-def test_what_is_in_flight_is_not_new() -> None:
+def test_what_is_not_integrated_is_new_however_often_it_comes() -> None:
     state = new_state()
     assert receive(state, ADA, summary((X, 0, 3), deletes=((X, 0, 1),))) is None
     take(state)
-    assert receive(state, BEN, summary((X, 1, 2))) is None, "acknowledged with what it repeats"
-    assert not state.is_new(summary(deletes=((X, 0, 1),)))
-    assert state.is_new(summary(deletes=((X, 1, 2),)))
-    assert state.is_new(summary((X, 2, 4)))
-    assert state.settle(1, {X: 3}).acknowledge == {ADA: 1, BEN: 1}
+    assert receive(state, BEN, summary((X, 1, 2))) is None, "what it repeats may yet be rejected"
+    assert state.is_new(b"", summary(deletes=((X, 0, 1),)))
+    assert state.settle(1, known({X: 3}, ((X, 0, 1),))).acknowledge == {ADA: 1}
+    assert not state.is_new(b"", summary((X, 1, 3), deletes=((X, 0, 1),)))
+    assert state.is_new(b"", summary(deletes=((X, 1, 2),)))
+    assert state.is_new(b"", summary((X, 2, 4)))
+    assert settle(state, {X: 3}, rejected=(0,)).refuse == [BEN]
 
 
 def test_a_repetition_is_acknowledged_at_once_when_all_before_it_is_committed() -> None:
@@ -102,10 +126,12 @@ def test_a_repetition_is_acknowledged_at_once_when_all_before_it_is_committed() 
     receive(state, ADA, summary((X, 0, 1)))
     settle(state, {X: 1})
     assert receive(state, ADA, summary((X, 0, 1))) == 2
-    assert receive(state, BEN, summary()) == 1, "an update that brings nothing at all"
     receive(state, ADA, summary((X, 1, 2)))
-    assert receive(state, ADA, summary((X, 0, 1))) is None
-    assert settle(state, {X: 2}).acknowledge == {ADA: 4}
+    assert receive(state, BEN, summary()) == 1, "an update that brings nothing at all, from somebody else"
+    assert receive(state, ADA, summary((X, 0, 1))) == 0
+    batch = take(state)
+    assert receive(state, ADA, summary((X, 0, 1))) == 0
+    assert state.settle(2, known({X: 2})).acknowledge == batch.counts == {ADA: 5}
 
 
 def test_who_comes_back_is_counted_anew() -> None:
@@ -125,13 +151,13 @@ def test_the_backlog_is_bounded_by_what_is_not_committed() -> None:
     assert not now(state.is_full)
     with pytest.raises(Overloaded):
         receive(state, ADA, summary((X, 2, 3)), size=11)
-    assert state.is_new(summary((X, 2, 3))), "what was refused was not taken"
+    assert state.is_new(b"", summary((X, 2, 3))), "what was refused was not taken"
     receive(state, ADA, summary((X, 2, 3)), size=10)
     assert now(state.is_full)
-    assert receive(state, BEN, summary((X, 0, 1)), size=1_000) is None, "a repetition takes no room"
-    assert state.settle(1, {X: 1}).acknowledge == {ADA: 1}
+    assert receive(state, BEN, summary(), size=1_000) == 1, "what brings nothing takes no room"
+    assert state.settle(1, known({X: 1})).acknowledge == {ADA: 1}
     assert state.backlog == 40
-    assert settle(state, {X: 3}).acknowledge == {ADA: 3, BEN: 1}
+    assert settle(state, {X: 3}).acknowledge == {ADA: 3}
     assert state.backlog == 0
 
 
@@ -180,7 +206,7 @@ def test_who_sent_something_early_is_asked_once_for_each_gap() -> None:
     def asked_after(peer: int, brought: UpdateSummary) -> list[int]:
         receive(state, peer, brought)
         batch = take(state)
-        state.settle(state.head + 1, {})
+        state.settle(state.head + 1, known({}))
         return state.whom_to_ask(batch)
 
     assert asked_after(ADA, summary((X, 1, 2))) == [ADA]
@@ -196,7 +222,7 @@ def test_who_has_left_is_not_asked() -> None:
     receive(state, ADA, summary((X, 1, 2)))
     state.leave(ADA)
     batch = take(state)
-    state.settle(1, {})
+    state.settle(1, known({}))
     assert state.whom_to_ask(batch) == []
 
 
@@ -205,7 +231,7 @@ def test_one_who_sent_two_early_updates_at_once_is_asked_once() -> None:
     receive(state, ADA, summary((X, 1, 2)))
     receive(state, ADA, summary((Y, 1, 2)))
     batch = take(state)
-    state.settle(2, {})
+    state.settle(2, known({}))
     assert state.whom_to_ask(batch) == [ADA]
 
 
@@ -235,7 +261,7 @@ def test_beyond_the_bound_what_follows_is_taken_also_before_it_is_committed() ->
     take(state)
     receive(state, BEN, summary((Y, 0, 1), needs=((X, 1),)))
     receive(state, ADA, summary((X, 2, 4), deletes=((X, 0, 3), (Y, 0, 1))))
-    state.settle(2, {X: 2})
+    state.settle(2, known({X: 2}))
     receive(state, BEN, summary((Y, 1, 2)))
 
 
@@ -257,7 +283,7 @@ def test_the_number_of_early_updates_is_bounded_too(monkeypatch: pytest.MonkeyPa
     receive(state, ADA, summary((X, 3, 4)))
     with pytest.raises(Overloaded):
         receive(state, ADA, summary((X, 5, 6)))
-    state.settle(1, {})
+    state.settle(1, known({}))
     with pytest.raises(Overloaded):
         receive(state, ADA, summary((X, 5, 6)))
 
@@ -274,24 +300,102 @@ def test_a_rejected_update_is_neither_relayed_nor_acknowledged_nor_early() -> No
 
 
 def test_after_a_rejection_the_same_ids_are_new_again() -> None:
-    state = new_state()
+    state = new_state(max_early=0)
     receive(state, ADA, summary((X, 0, 2)))
     receive(state, BEN, summary((Y, 0, 2)))
     settle(state, {X: 2}, rejected=(1,))
-    receive(state, ADA, summary((Z, 0, 1)))
-    state.restore(2, {X: 2}, IdRanges(), state.early)
-    assert not state.is_new(summary((X, 0, 2)))
-    assert state.is_new(summary((Y, 0, 2)))
-    assert not state.is_new(summary((Z, 0, 1))), "what is pending stays received"
+    assert not state.is_new(b"", summary((X, 0, 2)))
+    assert state.is_new(b"", summary((Y, 0, 2)))
+    with pytest.raises(Overloaded):
+        receive(state, ADA, summary((Y, 2, 3)))
 
 
 def test_restoring_keeps_what_is_early_and_what_is_deleted() -> None:
     state = new_state()
     early = Early(3, b"early", summary((Y, 1, 2), deletes=((Z, 0, 1),)))
     late = Early(4, b"done", summary((X, 1, 2)))
-    state.restore(4, {X: 2}, IdRanges([(X, 0, 1)]), [early, late])
+    state.restore(4, known({X: 2}, ((X, 0, 1),)), [early, late])
     assert (state.head, state.clocks, state.early) == (4, {X: 2}, [early])
     assert not now(state.is_blank)
-    assert not state.is_new(summary((X, 0, 2), (Y, 1, 2), deletes=((X, 0, 1), (Z, 0, 1))))
-    assert state.is_new(summary(deletes=((X, 1, 2),)))
-    assert state.is_new(summary((Y, 0, 1)))
+    assert not state.is_new(b"", summary((X, 0, 2), deletes=((X, 0, 1),)))
+    assert state.is_new(b"", summary(deletes=((X, 1, 2),)))
+    assert state.is_new(b"", summary((Y, 0, 1)))
+
+
+def test_while_a_document_is_not_to_be_trusted_only_what_it_surely_had_is_known() -> None:
+    state = new_state()
+    state.restore(1, known({X: 5, Y: 3, Z: 2}, ((X, 0, 1),)), [Early(1, b"early", summary((Z, 1, 9)))])
+    receive(state, ADA, summary((X, 4, 5), (Y, 0, 1), (40, 0, 1)))
+    take(state)
+    state.distrust()
+    assert state.clocks == {X: 4, Y: 0, Z: 1}
+    assert not state.is_new(b"", summary((X, 0, 4)))
+    assert state.is_new(b"", summary((X, 0, 5)))
+    assert state.is_new(b"", summary(deletes=((X, 0, 1),)))
+
+
+def test_what_was_dropped_is_not_early_any_more() -> None:
+    state = new_state()
+    state.receive(ADA, b"harmful", summary((X, 5, 6)))
+    settle(state, {})
+    state.receive(BEN, b"harmful too", summary((Y, 5, 6)))
+    batch = take(state)
+    settled = state.settle(2, Known({}, IdRanges(), Waiting()))
+    assert settled.dropped == [1, 2]
+    assert settled.integrated == []
+    assert state.early == []
+    assert state.whom_to_ask(batch) == []
+
+
+# With real updates
+
+
+CLAIM = Writer(X)
+CLAIM.append("1")
+CLAIMED = CLAIM.append("2")
+"""An update that waits for one that nobody else has."""
+OTHER = Writer(X)
+OTHER.append("a")
+REAL = OTHER.append("b")
+"""One with the same ids."""
+
+
+def test_ids_that_somebody_claimed_are_still_new() -> None:
+    state, replica = new_state(), Replica()
+    state.receive(BEN, CLAIMED, check_update(CLAIMED))
+    assert state.is_new(CLAIMED, check_update(CLAIMED)), "it may be rejected yet"
+    commit(state, replica)
+    assert early_seqs(state) == [1]
+    assert not state.is_new(CLAIMED, check_update(CLAIMED))
+    assert state.receive(ADA, REAL, check_update(REAL)) is None
+    commit(state, replica)
+    assert early_seqs(state) == [1, 2]
+    assert state.receive(ADA, REAL, check_update(REAL)) == 2
+
+
+def test_what_is_early_is_known_however_it_is_packed() -> None:
+    state, replica = new_state(), Replica()
+    for author, update in ((BEN, CLAIMED), (ADA, REAL), (BEN, Writer(Y).append("there"))):
+        state.receive(author, update, check_update(update))
+    deleted = b"\0\1" + bytes([Z, 1, 3, 4])
+    state.receive(BEN, deleted, check_update(deleted))
+    commit(state, replica)
+    packed = bytearray(merge_updates(CLAIMED, replica.state()))
+    assert packed[0] == 2
+    packed[-1:] = deleted[1:]
+    assert not state.is_new(bytes(packed), check_update(bytes(packed)))
+    packed[-1] += 1
+    assert state.is_new(bytes(packed), check_update(bytes(packed)))
+
+
+def test_what_others_overtook_is_not_waited_for() -> None:
+    state, replica = new_state(), Replica()
+    waits = b"\1\1" + bytes([X, 1, 0x84, Z, 3, 1]) + b"?\0"
+    state.receive(BEN, waits, check_update(waits))
+    commit(state, replica)
+    assert early_seqs(state) == [1]
+    assert waits in replica.known.waiting
+    state.receive(ADA, OTHER.state, check_update(OTHER.state))
+    commit(state, replica)
+    assert early_seqs(state) == []
+    assert not replica.known.waiting

@@ -46,16 +46,32 @@ class Model:
     def receive(self, peer: int, update: bytes) -> None:
         summary = check_update(update)
         ids = ids_of(summary)
-        is_new = not ids <= self.seen
-        assert self.state.is_new(summary) == is_new
+        is_new = self.state.is_new(update, summary)
+        assert is_new or ids <= self.committed
+        if not is_new or not self.state.early:
+            assert is_new == bool(self.beyond(ids))
         self.seen |= ids
         before = self.state.backlog
         at_once = self.state.receive(peer, update, summary)
         assert self.state.backlog == before + (len(update) if is_new else 0), "redundant is never logged"
         self.sent[peer].append(ids)
-        if at_once is not None:
-            assert not is_new
+        assert (at_once is None) == is_new
+        if at_once:
             self._on_acknowledged(peer, at_once)
+
+    def beyond(self, ids: Ids) -> Ids:
+        """Those of the ids that are neither integrated nor in the log for good."""
+        clocks, deletes, _ = self.replica.known
+        early = {id_ for known in self.state.early for id_ in ids_of(known.summary)}
+        return {
+            (kind, client, clock)
+            for kind, client, clock in ids - early
+            if (
+                clock >= clocks.get(client, 0)
+                if kind == "struct"
+                else not deletes.covers(client, clock, clock + 1)
+            )
+        }
 
     def take(self) -> Batch | None:
         batch = self.state.take_batch()
@@ -67,8 +83,8 @@ class Model:
         self.log.extend(batch.updates)
         _, refused = self.replica.apply(batch.updates, batch.summaries)
         assert refused == []
-        assert present(self.replica.clocks) == check_state_vector(self.replica.doc.get_state())
-        settled = self.state.settle(len(self.log), self.replica.clocks)
+        assert present(self.replica.known.clocks) == check_state_vector(self.replica.doc.get_state())
+        settled = self.state.settle(len(self.log), self.replica.known)
         assert self.state.head == len(self.log)
         assert settled.relay == list(zip(batch.authors, batch.updates, strict=True))
         assert settled.refuse == []
@@ -96,7 +112,7 @@ class Model:
         self.acknowledged[peer] = count
 
     def _check_early(self) -> None:
-        clocks = self.replica.clocks
+        clocks = self.replica.known.clocks
         assert present(self.state.clocks) == present(clocks)
         early = {early.seq for early in self.state.early}
         assert early == set(self.unfinished(clocks))
@@ -211,7 +227,7 @@ def test_a_room_loaded_from_the_log_decides_as_the_one_before(
     snapshot_seq = data.draw(st.integers(0, len(log)), label="updates under the snapshot")
     before = Replica()
     before.apply(log[:snapshot_seq], [check_update(update) for update in log[:snapshot_seq]])
-    early = Model(log=log[:snapshot_seq]).unfinished(before.clocks)
+    early = Model(log=log[:snapshot_seq]).unfinished(before.known.clocks)
     tail = [
         Early(seq, update, check_update(update))
         for seq, update in enumerate(log, 1)
@@ -220,12 +236,7 @@ def test_a_room_loaded_from_the_log_decides_as_the_one_before(
 
     loaded = Replica.build(before.state(), tail)
     state = RoomState(max_backlog=NO_BOUND, max_early=NO_BOUND)
-    state.restore(
-        len(log),
-        loaded.clocks,
-        loaded.deletes,
-        tail,
-    )
+    state.restore(len(log), loaded.known, tail)
 
     assert loaded.rejected == []
     assert state.head == model.state.head
@@ -233,7 +244,7 @@ def test_a_room_loaded_from_the_log_decides_as_the_one_before(
     assert [early.seq for early in state.early] == [early.seq for early in model.state.early]
     for _, update in sent:
         summary = check_update(update)
-        assert state.is_new(summary) == model.state.is_new(summary)
+        assert state.is_new(update, summary) == model.state.is_new(update, summary)
     # What comes afterwards goes the same way too.
     again = Model(
         state=state, replica=loaded, log=list(log), seen=set(model.seen), committed=set(model.committed)

@@ -1,0 +1,93 @@
+"""A TCP proxy before a database that loses what it is told to lose."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+Lost = Literal["question", "answer"]
+
+
+class Proxy:
+    """Passes bytes on between clients and a server.
+
+    When a client sends ``cut_at``, its connection is cut, once: before that is passed on (the question is
+    lost), or when the server's answer comes (the answer is lost).
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.cut_at: bytes | None = None
+        self.lost: Lost = "answer"
+        self.cuts = asyncio.Event()
+        """Set once a connection was cut."""
+        self.refusing = False
+        """Whether new connections are closed at once."""
+        self.on_question: Callable[[bytes], bool] = lambda _: False
+        """Whether to cut the connection right after passing this on."""
+
+    async def serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        if self.refusing:
+            answer.close()
+            return
+        server, question = await asyncio.open_connection(*self._target)
+        self._connections |= {answer, question}
+        losing = asyncio.Event()
+
+        async def ask() -> None:
+            while data := await client.read(1 << 16):
+                if self.cut_at is not None and self.cut_at in data:
+                    self.cut_at = None
+                    losing.set()
+                    if self.lost == "question":
+                        break
+                question.write(data)
+                await question.drain()
+                if self.on_question(data):
+                    break
+
+        async def reply() -> None:
+            while data := await server.read(1 << 16):
+                if losing.is_set():
+                    break
+                answer.write(data)
+                await answer.drain()
+
+        tasks = [asyncio.ensure_future(ask()), asyncio.ensure_future(reply())]
+        self._tasks.update(tasks)
+        with contextlib.suppress(OSError):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if losing.is_set():
+            self.cuts.set()
+        for writer in (answer, question):
+            self._connections.discard(writer)
+            writer.transport.abort()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.difference_update(tasks)
+
+    def cut_all(self) -> None:
+        """Cut all connections."""
+        for writer in self._connections:
+            writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy before the database at ``url``, and its own URL."""
+    parts = urlsplit(url)
+    proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
+    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    user = f"{parts.username}{f':{parts.password}' if parts.password else ''}"
+    try:
+        yield proxy, urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{port}"))
+    finally:
+        listening.close()
+        proxy.cut_all()
+        await asyncio.sleep(0)
