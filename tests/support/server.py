@@ -23,6 +23,7 @@ from scripts.page import ROOT
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+COMMAND = (sys.executable, "-m", "collabd")
 
 
 def clean_environment() -> dict[str, str]:
@@ -41,17 +42,20 @@ class RunningServer:
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         store: str | None = None,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         """``directory`` gets the log and the store (unless ``store`` names another), and is worked in.
 
         ``options`` are further arguments of ``collabd serve``. Of this process's environment no COLLABD_*
-        variable is handed on; ``environment`` is added to the rest.
+        variable is handed on; ``environment`` is added to the rest. ``command`` is what stands for
+        ``collabd``.
         """
         self.directory = directory
         self.store = store or f"sqlite:///{directory / 'collabd.db'}"
         self.log_path = directory / "server.log"
         self.port = 0
         self.greeting = ""
+        self._command = tuple(command)
         self._options = tuple(options)
         self._environment = clean_environment() | dict(environment or {})
         self._process: subprocess.Popen[str] | None = None
@@ -76,18 +80,19 @@ class RunningServer:
         """Everything the processes wrote to stderr so far."""
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
-    def start(self) -> None:
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start a process and return once it is ready to serve.
 
-        The first one chooses its port, the later ones get the same.
+        The first one chooses its port, the later ones get the same. ``environment`` is added to what all
+        have.
         """
         assert self._process is None or self._process.poll() is not None, "the server is running"
-        command = [sys.executable, "-m", "collabd", "serve", "--port", str(self.port), "--store", self.store]
+        arguments = ["serve", "--port", str(self.port), "--store", self.store, *self._options]
         with self.log_path.open("a") as log:
             self._process = subprocess.Popen(
-                [*command, *self._options],
+                [*self._command, *arguments],
                 cwd=self.directory,
-                env=self._environment,
+                env=self._environment | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -161,9 +166,10 @@ def running_server(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     store: str | None = None,
+    command: Sequence[str] = COMMAND,
 ) -> Iterator[RunningServer]:
     """Run a server for the length of a block, with the arguments of :class:`RunningServer`."""
-    server = RunningServer(directory, options=options, environment=environment, store=store)
+    server = RunningServer(directory, options=options, environment=environment, store=store, command=command)
     server.start()
     try:
         yield server
