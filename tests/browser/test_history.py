@@ -142,6 +142,23 @@ async def test_people_go_on_writing_beside_the_list_and_show_at_its_top(
     await bea.shows("first second third fourth")
 
 
+@pytest.mark.parametrize("kind", ["Markdown", "Rich text"])
+async def test_the_text_keeps_its_place_while_a_version_is_looked_at(
+    server: ServerFactory, window: WindowFactory, kind: Kind
+) -> None:
+    ada = await window(server().url, "Ada")
+    await ada.create("long", kind)
+    await ada.write("line\n" * 60)
+    await ada.is_saved()
+    await ada.page.evaluate("scrollTo(0, 700)")
+    await ada.open_history()
+    await ada.versions.first.click()
+    await expect(viewer(ada.page)).to_contain_text("line")
+    assert await ada.page.evaluate("scrollY") == 0
+    await ada.page.keyboard.press("Escape")
+    await ada.page.wait_for_function("scrollY === 700")
+
+
 async def test_a_version_gets_another_name_and_none(server: ServerFactory, window: WindowFactory) -> None:
     ada = await window(server().url, "Ada")
     await ada.create("names", "Plain text")

@@ -25,13 +25,17 @@ function summary(rows: (Row | Gap)[]): string {
   return parts.join(", ");
 }
 
-function Stretch({ kind, text }: Piece) {
-  if (kind === "same") return <>{text}</>;
+/** Bold words are bold, where both signs stand in the same stretch; whatever else is left as it is written. */
+const inBold = (text: string) => text.split(/\*\*(.+?)\*\*/).map((part, at) => (at % 2 ? <b>{part}</b> : part));
+
+function Stretch({ kind, text, prose }: Piece & { prose: boolean }) {
+  const words = prose ? inBold(text) : text;
+  if (kind === "same") return <>{words}</>;
   const Mark = kind === "added" ? "ins" : "del";
   return (
     <Mark>
       <span class="visually-hidden">{` (${kind}: `}</span>
-      {text}
+      {words}
       <span class="visually-hidden">{") "}</span>
     </Mark>
   );
@@ -47,7 +51,7 @@ function LineOf({ row, prose }: { row: Row; prose: boolean }) {
   return (
     <p class="comparison-line" data-heading={heading}>
       {pieces.map((piece) => (
-        <Stretch {...piece} />
+        <Stretch {...piece} prose={prose} />
       ))}
     </p>
   );

@@ -100,6 +100,7 @@ function OpenDocument({ session }: { session: DocumentSession }) {
   const [past, setPast] = useState<"list" | "version" | null>(null);
   const historyButton = useRef<HTMLButtonElement>(null);
   const toText = useRef(false);
+  const place = useRef(0);
   const narrow = useMedia("(max-width: 48rem)");
   const covered = narrow && past === "list";
   const { folder, leaf } = splitName(session.name);
@@ -130,9 +131,8 @@ function OpenDocument({ session }: { session: DocumentSession }) {
   // The text keeps its place while a version of it is shown instead.
   useLayoutEffect(() => {
     if (past !== "version") return;
-    const place = scrollY;
     scrollTo(0, 0);
-    return () => scrollTo(0, place);
+    return () => scrollTo(0, place.current);
   }, [past === "version"]);
 
   // What is hidden takes no focus.
@@ -249,7 +249,10 @@ function OpenDocument({ session }: { session: DocumentSession }) {
           <HistoryPanel
             session={session}
             narrow={narrow}
-            onViewing={(viewing) => setPast((now) => now && (viewing ? "version" : "list"))}
+            onViewing={(viewing) => {
+              if (viewing && past === "list") place.current = scrollY;
+              setPast((now) => now && (viewing ? "version" : "list"));
+            }}
             onRestored={restored}
             onClose={closeHistory}
           />
