@@ -1,14 +1,18 @@
 """A document's past: its list of versions, looking at one, comparing, naming, restoring."""
 
+import json
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
+from pycrdt import Array, Doc, Map, Text
 
 from tests.conftest import ServerFactory
 
 from .conftest import WindowFactory
 from .gate import Gate
+from .test_documents import NOTEBOOK, put
 from .test_page import PHONE, fits
 from .window import Kind, Window
 
@@ -269,7 +273,35 @@ async def test_an_unwritten_document_has_a_short_history(
     await ada.page.goto(f"{ada.url}/d/unwritten")
     await expect(ada.page.get_by_role("heading", name="An empty page")).to_be_visible()
     await ada.page.get_by_role("button", name="History", exact=True).click()
-    await expect(ada.page.get_by_role("region", name="History")).to_contain_text("Nothing was written here yet.")
+    await expect(ada.page.get_by_role("region", name="History")).to_contain_text(
+        "Nothing was written here yet."
+    )
+
+
+async def test_a_notebook_is_looked_at_and_restored_though_not_edited(
+    server: ServerFactory, window: WindowFactory
+) -> None:
+    running = server()
+    put(running, "numbers.ipynb", "application/x-ipynb+json", json.dumps(NOTEBOOK).encode())
+    change = Doc[Any]({"cells": Array([Map({"cell_type": "code", "source": Text("1 + 1")})])})
+    async with httpx.AsyncClient(base_url=f"{running.url}/api/v1") as http:
+        named = await http.post("/versions/numbers.ipynb", json={"name": "First draft"})
+        changed = await http.patch("/documents/numbers.ipynb", content=change.get_update())
+    assert (named.status_code, changed.status_code) == (201, 200)
+
+    ada = await window(running.url, "Ada")
+    await ada.page.goto(f"{ada.url}/d/numbers.ipynb")
+    await ada.open_history()
+    await ada.versions.filter(has_text="First draft").click()
+    await expect(viewer(ada.page)).to_contain_text("# Numbers")
+    await ada.page.get_by_label("Show changes").check()
+    await expect(viewer(ada.page).get_by_role("alert")).to_contain_text("cannot be shown as text")
+    await restore(ada)
+    await expect(ada.page.get_by_role("status").get_by_role("button", name="Undo")).to_be_visible()
+    assert "1 + 1" not in running.get("/api/v1/documents/numbers.ipynb?format=json")[1]
+    await ada.page.get_by_role("status").get_by_role("button", name="Undo").click()
+    await expect(ada.page.get_by_text("Undone")).to_be_visible()
+    assert "1 + 1" in running.get("/api/v1/documents/numbers.ipynb?format=json")[1]
 
 
 async def test_nothing_of_the_history_is_wider_than_a_phone(

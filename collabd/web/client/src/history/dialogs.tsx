@@ -96,8 +96,8 @@ export function RestoreDialog({ phrase, apply, onClose }: RestoreProps) {
   return (
     <Dialog title="Restore this version?" onClose={onClose}>
       <p>
-        The document goes back to the {phrase}. Everyone gets that as an edit. Nothing is lost: you can undo it as
-        anything you write, or restore a newer version from the list.
+        The document goes back to the {phrase}. Everyone gets that as an edit. Nothing is lost: you can undo it
+        like anything you write, or restore a newer version from the list.
       </p>
       <p class="wrong" aria-live="polite">
         {problem}

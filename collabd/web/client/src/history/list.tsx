@@ -84,7 +84,9 @@ function Row({ entry, peers, isNow, chosen, onChoose }: RowProps) {
         <span>{entry.name ?? times}</span>
       </span>
       {(entry.name !== null || isNow) && (
-        <span class="version-when">{[entry.name !== null && times, isNow && "As it is now"].filter(Boolean).join(" · ")}</span>
+        <span class="version-when">
+          {[entry.name !== null && times, isNow && "As it is now"].filter(Boolean).join(" · ")}
+        </span>
       )}
       <span class="version-people">
         {people.map(({ name, color }) => (

@@ -8,20 +8,26 @@ import { useAnswer } from "./use-answer";
 const PastRich = lazy(() => import("./past-rich"));
 const PastText = lazy(() => import("./past-text"));
 
-/** What stands for a version that the page has no editor for. */
-const exportOf = (shape: Shape): string =>
-  shape.is === "notebook" || shape.is === "editable" ? "markdown" : "json";
-
-function Exported({ name, seq, format }: { name: string; seq: number; format: string }) {
+/** A version that the page has no editor for: as Markdown if it is prose, else whatever it holds. */
+function Exported({ name, seq, format }: { name: string; seq: number; format: "markdown" | "json" }) {
   const answer = useAnswer((signal) => readExport(name, seq, format, signal), [name, seq, format]);
   if (answer.is === "waiting") return <div class="sheet waiting" aria-busy="true" />;
   if (answer.is === "failed") return <Problem words={answer.problem} />;
-  return (
-    <div class="sheet past-export">
-      <pre>{answer.value}</pre>
-    </div>
-  );
+  const words = format === "json" ? JSON.stringify(JSON.parse(answer.value), null, 2) : answer.value;
+  return <Plain parts={[words]} />;
 }
+
+const Plain = ({ parts }: { parts: string[] }) => (
+  <div class="sheet past-export">
+    {parts.map((words) => (
+      <pre>{words}</pre>
+    ))}
+  </div>
+);
+
+/** What is written in a notebook's cells, without what they put out. */
+const sourcesOf = (doc: Y.Doc): string[] =>
+  doc.getArray("cells").map((cell) => (cell instanceof Y.Map ? String(cell.get("source") ?? "") : ""));
 
 export const Problem = ({ words }: { words: string }) => (
   <p class="notice" role="alert">
@@ -44,7 +50,9 @@ export function Past({ name, seq }: { name: string; seq: number }) {
   if (answer.is === "failed") return <Problem words={answer.problem} />;
   const { doc, shape } = answer.value;
   if (shape.is === "empty") return <p class="past-empty">There was nothing in it.</p>;
-  if (shape.is !== "editable" || isForeign) return <Exported name={name} seq={seq} format={exportOf(shape)} />;
+  if (shape.is === "notebook") return <Plain parts={sourcesOf(doc)} />;
+  if (shape.is !== "editable") return <Exported name={name} seq={seq} format="json" />;
+  if (isForeign) return <Exported name={name} seq={seq} format="markdown" />;
   if (shape.kind === "rich") {
     return <PastRich fragment={doc.getXmlFragment("prosemirror")} onForeign={() => setForeign(true)} />;
   }

@@ -1,4 +1,4 @@
-import { ask } from "../document/server";
+import { ask, ServerError } from "../document/server";
 import { address } from "../here";
 
 /** What one person has in a change. */
@@ -57,8 +57,14 @@ export const readTimeline = (name: string, query: Query, signal?: AbortSignal): 
   get(address.past("history", name, query), signal);
 
 /** What changed between two versions; version 0 is empty. */
-export const compare = (name: string, from: number, to: number, signal?: AbortSignal): Promise<Comparison> =>
-  get(address.past("diff", name, { from: String(from), to: String(to) }), signal);
+export async function compare(name: string, from: number, to: number, signal?: AbortSignal): Promise<Comparison> {
+  try {
+    return await get(address.past("diff", name, { from: String(from), to: String(to) }), signal);
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.code !== "unsupported-format") throw error;
+    throw new Error("What changed in a document of this kind cannot be shown as text.");
+  }
+}
 
 /** All of a version, as one Yjs update. */
 export async function readVersion(name: string, seq: number, signal?: AbortSignal): Promise<Uint8Array> {

@@ -48,8 +48,6 @@ const EXPORTS: Record<Kind | "notebook" | "other", [format: string, label: strin
   ],
   notebook: [
     ["ipynb", "Notebook"],
-    ["markdown", "Markdown"],
-    ["html", "HTML"],
     ["json", "JSON"],
     ["update", "Yjs update"],
   ],
