@@ -55,6 +55,8 @@ async def test_everything_is_found_below_the_path(mounted: str, window: WindowFa
     await ada.shows("# here")
     await ada.page.get_by_role("button", name="Preview").click()
     await expect(ada.page.get_by_role("region", name="Preview").get_by_role("heading")).to_have_text("here")
+    await ada.open_history()
+    await expect(ada.page.get_by_role("region", name="History")).to_have_css("position", "fixed")
     await ada.page.get_by_role("link", name="All documents").click()
     await expect(ada.page.get_by_role("link", name="deep/in/folders").first).to_be_visible()
     assert ada.page.url == f"{mounted}/"

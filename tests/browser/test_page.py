@@ -83,7 +83,8 @@ async def test_a_document_is_found_again(server: ServerFactory, window: WindowFa
     await expect(recent).to_have_count(1)
 
 
-async def _fits(page: Page) -> None:
+async def fits(page: Page) -> None:
+    """Wait until nothing is wider than the window."""
     await page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -94,20 +95,20 @@ async def test_nothing_is_wider_than_a_phone(
     ada = await window(server().url, "Ada", **PHONE)
     name = "a/rather/long/path/to/" + "a-document-with-a-name-that-does-not-end" * 2
     await ada.create(name, kind)
-    await _fits(ada.page)
+    await fits(ada.page)
     await ada.write("word " * 30 + "w" * 100)
     await ada.is_saved()
-    await _fits(ada.page)
+    await fits(ada.page)
     if kind == "Markdown":
         await ada.page.get_by_role("button", name="Preview").click()
         await expect(ada.page.get_by_role("region", name="Preview")).to_be_visible()
-        await _fits(ada.page)
+        await fits(ada.page)
     await ada.page.get_by_role("button", name="Document menu").click()
     await expect(ada.page.get_by_role("menu")).to_be_in_viewport(ratio=1)
-    await _fits(ada.page)
+    await fits(ada.page)
     await ada.page.goto(f"{ada.url}/")
     await expect(ada.page.get_by_role("link", name=name).first).to_be_visible()
-    await _fits(ada.page)
+    await fits(ada.page)
     await ada.page.get_by_role("button", name="New document").click()
     await expect(ada.page.get_by_role("dialog")).to_be_in_viewport(ratio=1)
-    await _fits(ada.page)
+    await fits(ada.page)

@@ -95,6 +95,23 @@ class Window:
         await self.page.get_by_role("button", name="Document menu").click()
         await self.page.get_by_role("menuitem", name=item).click()
 
+    async def open_history(self) -> None:
+        """Show the list of versions, and wait for it."""
+        await self.page.get_by_role("button", name="History", exact=True).click()
+        await expect(self.versions.first).to_be_visible()
+
+    @property
+    def versions(self) -> Locator:
+        """The versions that are listed, newest first."""
+        return self.page.get_by_role("region", name="History").get_by_role("listitem").get_by_role("button")
+
+    async def name_version(self, button: str, name: str) -> None:
+        """Give a version a name by the dialog that the button opens."""
+        await self.page.get_by_role("button", name=button).click()
+        await self.page.get_by_label("Name", exact=True).fill(name)
+        await self.page.get_by_role("button", name="Save").click()
+        await expect(self.versions.filter(has_text=name)).to_have_count(1)
+
     async def statuses(self) -> "Statuses":
         """Begin to note what the status says from now on."""
         await self.page.evaluate(

@@ -15,6 +15,8 @@ export interface Address {
   encode(name: string): string;
   documents(query: Record<string, string>): string;
   document(name: string, query?: Record<string, string>): string;
+  /** What the server answers about a document's past. */
+  past(what: "history" | "versions" | "diff" | "restore", name: string, query?: Record<string, string>): string;
   /** The mount path alone: tells apart what several mounts on one origin keep in the browser. */
   mount: string;
 }
@@ -44,6 +46,7 @@ export function addressFrom(baseURI: string): Address {
     encode,
     documents: (query) => at("api/v1/documents", query),
     document: (name, query) => at(`api/v1/documents/${encode(name)}`, query),
+    past: (what, name, query) => at(`api/v1/${what}/${encode(name)}`, query),
     mount: base.pathname,
   };
 }

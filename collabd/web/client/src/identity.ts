@@ -15,6 +15,13 @@ export const COLORS = [
   { name: "Brown", value: "#6c4e3e" },
 ] as const;
 
+/** The colour of somebody who has chosen none. */
+export function colorFor(name: string): string {
+  let hash = 0;
+  for (const char of name) hash = (hash * 31 + char.charCodeAt(0)) >>> 0;
+  return COLORS[hash % COLORS.length]!.value;
+}
+
 export interface Identity {
   name: string;
   color: string;

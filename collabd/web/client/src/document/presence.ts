@@ -1,5 +1,5 @@
 import { modifyAwarenessUpdate } from "y-protocols/awareness";
-import { COLORS } from "../identity";
+import { colorFor } from "../identity";
 
 /** Who somebody says they are. */
 export interface User {
@@ -30,9 +30,7 @@ function cleanUser(value: unknown): User {
   const name = typeof claimed["name"] === "string" ? claimed["name"].trim().slice(0, MAX_NAME) : "";
   const color = claimed["color"];
   if (typeof color === "string" && HEX_COLOR.test(color)) return asUser(name || "Guest", color);
-  let hash = 0;
-  for (const char of name) hash = (hash * 31 + char.charCodeAt(0)) >>> 0;
-  return asUser(name || "Guest", COLORS[hash % COLORS.length]!.value);
+  return asUser(name || "Guest", colorFor(name));
 }
 
 function cleanId(value: unknown): { client: number; clock: number } | null {

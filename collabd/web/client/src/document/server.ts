@@ -19,12 +19,14 @@ export class ServerError extends Error {
   constructor(
     message: string,
     readonly status: number,
+    /** The problem's stable code; empty when no server answered. */
+    readonly code = "",
   ) {
     super(message);
   }
 }
 
-async function ask(url: string, init: RequestInit = {}): Promise<Response> {
+export async function ask(url: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, init);
@@ -33,8 +35,9 @@ async function ask(url: string, init: RequestInit = {}): Promise<Response> {
     throw new ServerError("The server cannot be reached.", 0);
   }
   if (response.ok) return response;
-  const problem = (await response.json().catch(() => ({}))) as { title?: string; detail?: string };
-  throw new ServerError(problem.detail ?? problem.title ?? `The server answered ${response.status}.`, response.status);
+  const problem = (await response.json().catch(() => ({}))) as { title?: string; detail?: string; code?: string };
+  const message = problem.detail ?? problem.title ?? `The server answered ${response.status}.`;
+  throw new ServerError(message, response.status, problem.code);
 }
 
 export async function listDocuments(query: Record<string, string>, signal?: AbortSignal): Promise<Listing> {

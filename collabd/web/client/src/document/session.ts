@@ -8,6 +8,7 @@ import * as Y from "yjs";
 import { address } from "../here";
 import { identity } from "../identity";
 import { readStored, writeStored } from "../stored";
+import { adopted, type Adopted } from "./adopt";
 import { cacheName, canKeep } from "./local-copy";
 import { asUser, cleanAwareness, peersFrom, type Peer } from "./presence";
 import { isFinal, readReason, refusalFrom, type Refusal } from "./refusal";
@@ -49,6 +50,8 @@ export class DocumentSession {
   readonly trouble = signal("");
   /** Whether edits outlive the page without the server. */
   readonly kept = signal(true);
+  /** What undoes this person's edits, while an editor is open. */
+  undoManager: Y.UndoManager | null = null;
 
   readonly #tracker: SaveTracker;
   readonly #unsafeKey: string;
@@ -103,6 +106,12 @@ export class DocumentSession {
   start(kind: Kind): void {
     setKind(this.doc, kind);
     this.#look();
+  }
+
+  /** Has the server make an edit (its number is the answer; null if there is none) that undo takes for one's own. */
+  async adopt(ask: () => Promise<number | null>): Promise<{ seq: number | null; adopted: Adopted | null }> {
+    if (!this.undoManager) return { seq: await ask(), adopted: null };
+    return adopted(this.undoManager, this.#provider, ask);
   }
 
   /** Forgets this browser's copy, unconfirmed changes included. The session must be closed next. */

@@ -1,5 +1,5 @@
-import { ArrowLeft, Columns2, Download, EllipsisVertical, Link2, Trash2, UserPen } from "lucide";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { ArrowLeft, Columns2, Download, EllipsisVertical, History, Link2, Trash2, UserPen } from "lucide";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Beginning } from "../document/session";
 import { DocumentSession } from "../document/session";
 import type { Kind, Shape } from "../document/shape";
@@ -11,15 +11,18 @@ import { readStored, writeStored } from "../stored";
 import { Icon } from "../ui/icon";
 import { IdentityDialog } from "../ui/identity-dialog";
 import { lazy } from "../ui/lazy";
+import { useMedia } from "../ui/media";
 import { Menu, MenuDownload, MenuGroup, MenuItem } from "../ui/menu";
 import { SaveStatus } from "../ui/save-status";
 import { ThemeMenuGroup } from "../ui/theme-menu";
+import { Toast, type Message } from "../ui/toast";
 import { Who } from "../ui/who";
 import { ChooseKind, DeleteDialog, Foreign, RefusalNotice } from "./panels";
 
 const RichEditor = lazy(() => import("../editors/rich/rich-editor"));
 const CodeEditor = lazy(() => import("../editors/code/code-editor"));
 const Preview = lazy(() => import("../editors/code/preview"));
+const HistoryPanel = lazy(() => import("../history/panel"), null);
 
 const EXPORTS: Record<Kind | "notebook" | "other", [format: string, label: string][]> = {
   rich: [
@@ -45,8 +48,6 @@ const EXPORTS: Record<Kind | "notebook" | "other", [format: string, label: strin
   ],
   notebook: [
     ["ipynb", "Notebook"],
-    ["markdown", "Markdown"],
-    ["html", "HTML"],
     ["json", "JSON"],
     ["update", "Yjs update"],
   ],
@@ -92,7 +93,14 @@ function Body({ session, previewing }: { session: DocumentSession; previewing: b
 function OpenDocument({ session }: { session: DocumentSession }) {
   const [dialog, setDialog] = useState<"identity" | "delete" | null>(null);
   const [previewing, setPreviewing] = useState(() => readStored("preview", isFlag) ?? false);
-  const [copied, setCopied] = useState(false);
+  const [toast, setToast] = useState<Message | null>(null);
+  /** What of the document's past is shown: the list of its versions, or one of them in the text's place. */
+  const [past, setPast] = useState<"list" | "version" | null>(null);
+  const historyButton = useRef<HTMLButtonElement>(null);
+  const toText = useRef(false);
+  const place = useRef(0);
+  const narrow = useMedia("(max-width: 48rem)");
+  const covered = narrow && past === "list";
   const { folder, leaf } = splitName(session.name);
   const shape = session.shape.value;
   const kind = shape.is === "editable" ? shape.kind : null;
@@ -113,18 +121,47 @@ function OpenDocument({ session }: { session: DocumentSession }) {
   };
 
   const copyLink = () => {
-    void navigator.clipboard.writeText(address.page(session.name)).then(() => {
-      setCopied(true);
-      setTimeout(() => setCopied(false), 2000);
-    });
+    void navigator.clipboard
+      .writeText(address.page(session.name))
+      .then(() => setToast({ text: "Link copied" }));
+  };
+
+  // The text keeps its place while a version of it is shown instead.
+  useLayoutEffect(() => {
+    if (past !== "version") return;
+    scrollTo(0, 0);
+    return () => scrollTo(0, place.current);
+  }, [past === "version"]);
+
+  // What is hidden takes no focus.
+  useLayoutEffect(() => {
+    if (past === null && toText.current) document.getElementById("text")?.focus({ preventScroll: true });
+    toText.current = false;
+  }, [past]);
+
+  const closeHistory = () => {
+    setPast(null);
+    historyButton.current?.focus();
+  };
+
+  const restored = (words: string, undo: (() => Promise<unknown>) | null) => {
+    toText.current = true;
+    setPast(null);
+    if (undo === null) return setToast({ text: words });
+    const run = () =>
+      void undo().then(
+        () => setToast({ text: "Undone" }),
+        (error: Error) => setToast({ text: error.message }),
+      );
+    setToast({ text: words, action: { label: "Undo", run } });
   };
 
   return (
-    <div class="document">
+    <div class="document" data-history={past !== null}>
       <button type="button" class="skip" onClick={() => document.getElementById("text")?.focus()}>
         Skip to the text
       </button>
-      <header class="document-bar">
+      <header class="document-bar" inert={covered}>
         <a
           class="icon-button"
           href={address.home}
@@ -154,6 +191,18 @@ function OpenDocument({ session }: { session: DocumentSession }) {
             <Icon of={Columns2} size={20} />
           </button>
         )}
+        <button
+          ref={historyButton}
+          type="button"
+          class="icon-button"
+          aria-label="History"
+          title="History"
+          aria-expanded={past !== null}
+          aria-controls="history"
+          onClick={() => (past === null ? setPast("list") : closeHistory())}
+        >
+          <Icon of={History} size={20} />
+        </button>
         <Menu label="Document menu" icon={EllipsisVertical}>
           <MenuGroup label={reachable ? "Download as" : "Download (needs the server)"}>
             {exportsOf(shape).map(([format, label]) => (
@@ -191,13 +240,25 @@ function OpenDocument({ session }: { session: DocumentSession }) {
             {session.readOnly.value}
           </p>
         )}
-        <Body session={session} previewing={previewing} />
+        <div class="live" hidden={past === "version"} inert={covered}>
+          <Body session={session} previewing={previewing} />
+        </div>
+        {past !== null && (
+          <HistoryPanel
+            session={session}
+            narrow={narrow}
+            onViewing={(viewing) => {
+              if (viewing && past === "list") place.current = scrollY;
+              setPast((now) => now && (viewing ? "version" : "list"));
+            }}
+            onRestored={restored}
+            onClose={closeHistory}
+          />
+        )}
       </main>
       {dialog === "identity" && <IdentityDialog onClose={() => setDialog(null)} />}
       {dialog === "delete" && <DeleteDialog session={session} onClose={() => setDialog(null)} />}
-      <p class="toast" role="status" data-shown={copied}>
-        {copied && "Link copied"}
-      </p>
+      <Toast message={toast} onGone={() => setToast(null)} />
     </div>
   );
 }

@@ -22,6 +22,7 @@ export default function CodeEditor({ session, locked, markdown }: EditorProps & 
     const parent = place.current!;
     const text = session.doc.getText("content");
     const undoManager = new Y.UndoManager(text);
+    session.undoManager = undoManager;
     const editor = new EditorView({
       parent,
       state: EditorState.create({
@@ -61,6 +62,7 @@ export default function CodeEditor({ session, locked, markdown }: EditorProps & 
       stopTending();
       editor.destroy();
       undoManager.destroy();
+      if (session.undoManager === undoManager) session.undoManager = null;
       view.current = null;
     };
   }, [session, markdown]);

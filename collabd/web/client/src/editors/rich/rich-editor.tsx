@@ -6,7 +6,7 @@ import { gapCursor } from "prosemirror-gapcursor";
 import { keymap } from "prosemirror-keymap";
 import { EditorState, Plugin } from "prosemirror-state";
 import { Decoration, DecorationSet, EditorView } from "prosemirror-view";
-import { yCursorPlugin, ySyncPlugin, yUndoPlugin } from "y-prosemirror";
+import { yCursorPlugin, ySyncPlugin, yUndoPlugin, yUndoPluginKey } from "y-prosemirror";
 import type * as Y from "yjs";
 import type { User } from "../../document/presence";
 import type { EditorProps } from "../editor";
@@ -106,12 +106,15 @@ export default function RichEditor({ session, locked, onForeign }: EditorProps) 
       },
     });
     view.current = editor;
+    const { undoManager } = yUndoPluginKey.getState(editor.state)!;
+    session.undoManager = undoManager;
     state.value = editor.state;
     const stopTending = tendCarets(parent, session.awareness);
     const leave = () => {
       session.doc.off("beforeObserverCalls", guard);
       stopTending();
       editor.destroy();
+      if (session.undoManager === undoManager) session.undoManager = null;
       view.current = null;
     };
     // Runs before the binding hears of the transaction.
