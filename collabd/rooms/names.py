@@ -44,7 +44,10 @@ def claimed_name(state: str | None) -> str:
         return ""
     user = presence.get("user") if isinstance(presence, dict) else None
     name = user.get("name") if isinstance(user, dict) else None
-    if not isinstance(name, str):
-        return ""
-    readable = "".join(c for c in name if unicodedata.category(c) not in ("Cc", "Cs"))
-    return readable.strip()[:MAX_CLAIMED]
+    return readable(name) if isinstance(name, str) else ""
+
+
+def readable(name: str) -> str:
+    """What is fit to be shown of a name that somebody gives himself."""
+    printable = "".join(c for c in name if unicodedata.category(c) not in ("Cc", "Cs"))
+    return printable.strip()[:MAX_CLAIMED]

@@ -30,7 +30,7 @@ from collabd.history import state_at
 from collabd.persistence.base import Author, DocumentInfo, HistoryEntry, Store
 from collabd.rooms import peer
 from collabd.rooms.loading import checked
-from collabd.rooms.names import check_name
+from collabd.rooms.names import check_name, readable
 from collabd.rooms.observer import Observer
 from collabd.rooms.registry import Registry
 from collabd.worker import Runner
@@ -267,9 +267,11 @@ def name_of(request: Request) -> str:
 
 
 def author_of(request: Request) -> Author:
-    """Whom history names as the author of what a request does."""
+    """Whom history names as the author of what a request does: who did not sign in may say his name."""
     address = "" if request.client is None else request.client.host
-    return peer.author_of(ANONYMOUS, address)
+    author = peer.author_of(ANONYMOUS, address)
+    claimed = readable(unquote(request.headers.get("collabd-name", "")))
+    return author._replace(name=claimed) if claimed else author
 
 
 def number_of(request: Request, key: str) -> int | None:

@@ -133,6 +133,17 @@ async def test_the_timeline_shows_who_wrote_and_which_versions_have_names(http: 
     assert page["changes"] == []
 
 
+async def test_a_request_may_say_what_its_author_is_called(http: httpx.AsyncClient) -> None:
+    await write(http)
+    for version, name in enumerate(("Ada%20L%C3%B6f", "%00", "x" * 300), 1):
+        headers = {"Collabd-Name": name}
+        answer = await http.post(f"{API}/restore/notes", params={"version": version}, headers=headers)
+        assert answer.status_code == 200
+    changes = (await http.get(f"{API}/history/notes")).json()["changes"]
+    names = {author["name"] for change in changes for author in change["authors"]}
+    assert names == {"Ada Löf", "Anonymous", "x" * 100}
+
+
 async def test_versions_are_named_listed_renamed_and_unnamed(http: httpx.AsyncClient) -> None:
     await write(http)
     named = await http.post(f"{API}/versions/notes", json={"name": "last"})

@@ -1,4 +1,5 @@
 import { address } from "../here";
+import { identity } from "../identity";
 
 /** The server's HTTP interface, as far as the page needs it. */
 export interface Listed {
@@ -29,7 +30,10 @@ export class ServerError extends Error {
 export async function ask(url: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url, init);
+    const headers = new Headers(init.headers);
+    // What is changed goes down in history under the name that the others here see.
+    if (init.method !== undefined) headers.set("Collabd-Name", encodeURIComponent(identity.value.name));
+    response = await fetch(url, { ...init, headers });
   } catch (error) {
     if (init.signal?.aborted) throw error;
     throw new ServerError("The server cannot be reached.", 0);
