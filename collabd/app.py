@@ -12,6 +12,7 @@ from starlette.routing import WebSocketRoute
 from collabd import retention
 from collabd.auth.base import Authorize, allow_everyone
 from collabd.compaction import Compactor
+from collabd.control import socket_of, taking_commands
 from collabd.errors import SettingsError
 from collabd.persistence.base import Store
 from collabd.persistence.memory import MemoryStore
@@ -69,22 +70,42 @@ class Service:
             reader=self.converter,
         )
 
+        self.takes_commands = False
+        """Whether a running service listens on the socket beside its file. To be set before it runs."""
+
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Open the store, serve, and come to rest."""
+    async def opened(self) -> AsyncIterator[None]:
+        """Open the store, and come to rest. Nothing is done but what is asked for."""
         await self.store.start()
-        tasks = [asyncio.create_task(self.registry.run()), asyncio.create_task(self.keeper.run())]
+        ticking = asyncio.create_task(self.registry.run())
         try:
             yield
         finally:
             await self.drain()
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            ticking.cancel()
+            await asyncio.wait([ticking])
             await self.compactor.close()
             for worker in (self.checker, self.converter, self.compacter):
                 await worker.close()
             await self.store.close()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the store, serve, and come to rest."""
+        async with self.opened(), self._listening():
+            keeping = asyncio.create_task(self.keeper.run())
+            try:
+                yield
+            finally:
+                await self.drain()
+                keeping.cancel()
+                await asyncio.wait([keeping])
+
+    def _listening(self) -> contextlib.AbstractAsyncContextManager[None]:
+        path = sqlite_file(self.settings.store)
+        if not self.takes_commands or path is None:
+            return contextlib.nullcontext()
+        return taking_commands(socket_of(path), self)
 
     async def drain(self) -> bool:
         """Commit what was received and close everybody with "come back". Calling it again does nothing.
@@ -97,14 +118,22 @@ class Service:
         return await self.registry.drain(self.settings.shutdown_seconds * 0.7)
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file that a setting of a store names; None for a store of another kind."""
+    if url.startswith(SQLITE) and len(url) > len(SQLITE):
+        return Path(url.removeprefix(SQLITE))
+    return None
+
+
 def open_store(url: str) -> Store:
     """The store that a setting names.
 
     Raises:
         SettingsError: there is no such kind of store.
     """
-    if url.startswith(SQLITE) and len(url) > len(SQLITE):
-        return SQLiteStore(Path(url.removeprefix(SQLITE)))
+    path = sqlite_file(url)
+    if path is not None:
+        return SQLiteStore(path)
     if url == MEMORY:
         return MemoryStore()
     if url.startswith(POSTGRES):

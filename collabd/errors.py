@@ -21,6 +21,7 @@
     ├── WorkFailed              a helper process could not finish its work
     │   └── WorkEnded           and its process ended, or had to be ended
     ├── StoreError              the store cannot be opened or used at all
+    │   └── StoreInUse          another process owns it
     └── SettingsError           a setting that makes no sense
 
 An error knows how it ends a conversation: ``close_code`` on a socket, ``status`` over HTTP. Stock Yjs
@@ -200,6 +201,12 @@ class StoreError(CollabdError):
     """The store cannot be opened: wrong schema, locked by another process, not a database."""
 
     code = "store"
+
+
+class StoreInUse(StoreError):
+    """The store belongs to another process, which can be asked through its socket."""
+
+    code = "in-use"
 
 
 class SettingsError(CollabdError):

@@ -11,7 +11,10 @@ is kept. What is early stays in the log, whatever number it has, until a later c
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from .records import Record
 
 
 class Author(NamedTuple):
@@ -224,7 +227,8 @@ class Store(Protocol):
     # Compaction and history
 
     async def compact(self, document_id: int, compaction: Compaction) -> bool:
-        """Put a snapshot in the place of the one before and of the log up to it, in one transaction.
+        """Put a snapshot in the place of the one before and of the log up to it, in one transaction. If no
+        history is kept, what goes is overwritten where it was stored, as far as the database can see to it.
 
         False, and nothing is changed, if the store's snapshot is not the one it replaces any more: another
         compaction was faster.
@@ -288,4 +292,25 @@ class Store(Protocol):
 
         Returns:
             what was set aside, as :meth:`examine` told it.
+        """
+
+    # Copying a store into another, while nothing else writes to either
+
+    def dump(self) -> "AsyncIterator[list[Record]]":
+        """All there is, some at a time: authors by the numbers of their connections; then each document by
+        its id, deleted ones too, followed by what belongs to it: what was rejected, versions by number, what
+        was set aside in its order, the snapshot, entries of history by number, and entries of the log by
+        number. Times come out as they were put in (those of history in milliseconds).
+
+        Raises:
+            DocumentDamaged: something does not match its checksum.
+        """
+
+    async def take_in(self, records: "Sequence[Record]") -> None:
+        """Put in, in one transaction, some of what another store's :meth:`dump` gave, in its order. Ids,
+        numbers and times stay what they are; ids given later are higher. The store held nothing before the
+        first call.
+
+        Raises:
+            StoreUnavailable: the store cannot commit at the moment.
         """

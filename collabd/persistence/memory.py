@@ -26,6 +26,16 @@ from .base import (
     StoredDocument,
     Version,
 )
+from .records import (
+    AsideRecord,
+    AuthorRecord,
+    DocumentRecord,
+    EntryRecord,
+    Record,
+    RejectedRecord,
+    SnapshotRecord,
+    VersionRecord,
+)
 
 
 @dataclass(slots=True)
@@ -40,10 +50,16 @@ class _Document:
     rejected: set[int] = field(default_factory=set)
     snapshot: bytes | None = None
     snapshot_seq: int = 0
+    snapshot_at: float = 0.0
     early: frozenset[int] = frozenset()
     versions: dict[int, Version] = field(default_factory=dict)
     quarantine: str = ""
-    deleted: bool = False
+    deleted_at: float | None = None
+    aside: list[AsideRecord] = field(default_factory=list)
+
+    @property
+    def deleted(self) -> bool:
+        return self.deleted_at is not None
 
     @property
     def info(self) -> DocumentInfo:
@@ -129,7 +145,7 @@ class MemoryStore:
             return future
         now = time.time()
         if document is None or document.deleted:
-            document = _Document(len(self._by_id) + 1, name, now, now)
+            document = _Document(max(self._by_id, default=0) + 1, name, now, now)
             self._by_id[document.id] = self._by_name[name] = document
         document.head += len(updates)
         runs = tuple((author, len(list(run))) for author, run in groupby(authors))
@@ -159,7 +175,7 @@ class MemoryStore:
         document = self._find(name)
         if document is None:
             raise NoSuchDocument(f"there is no document {name}")
-        document.deleted = True
+        document.deleted_at = time.time()
 
     async def compact(self, document_id: int, compaction: Compaction) -> bool:
         document = self._by_id.get(document_id)
@@ -178,6 +194,7 @@ class MemoryStore:
         if not compaction.keep_history:
             document.versions.clear()
         document.snapshot, document.snapshot_seq = compaction.state, compaction.seq
+        document.snapshot_at = going[-1].at if going else document.snapshot_at or time.time()
         document.early = frozenset(early)
         return True
 
@@ -236,6 +253,60 @@ class MemoryStore:
 
     async def set_aside(self, document_id: int) -> list[Problem]:
         return []
+
+    async def dump(self) -> AsyncIterator[list[Record]]:
+        known = sorted(self._authors.items())
+        yield [AuthorRecord(*author) for connection, author in known if connection != UNKNOWN.connection]
+        for document in self._by_id.values():
+            records: list[Record] = [
+                DocumentRecord(
+                    document.id, document.name, document.created_at, document.deleted_at, document.quarantine
+                )
+            ]
+            if document.rejected:
+                records.append(RejectedRecord(document.id, tuple(sorted(document.rejected))))
+            records += [VersionRecord(document.id, version) for version in await self.versions(document.id)]
+            records += document.aside
+            if document.snapshot is not None:
+                early = tuple(sorted(document.early))
+                records.append(
+                    SnapshotRecord(
+                        document.id, document.snapshot_seq, document.snapshot_at, early, document.snapshot
+                    )
+                )
+            for entries, in_log in ((document.history, False), (document.log, True)):
+                for entry in sorted(entries, key=lambda entry: entry.seq):
+                    runs = tuple((self._known(author), count) for author, count in entry.authors)
+                    records.append(EntryRecord(document.id, entry._replace(authors=runs), in_log))
+            yield records
+
+    async def take_in(self, records: Sequence[Record]) -> None:
+        for record in records:
+            match record:
+                case AuthorRecord(author, last_at):
+                    self._authors[author.connection] = author, last_at
+                case DocumentRecord(document_id, name, created_at, deleted_at, quarantine):
+                    document = _Document(document_id, name, created_at, created_at)
+                    document.deleted_at, document.quarantine = deleted_at, quarantine
+                    self._by_id[document_id] = self._by_name[name] = document
+                case RejectedRecord(document_id, seqs):
+                    self._by_id[document_id].rejected.update(seqs)
+                case VersionRecord(document_id, version):
+                    self._by_id[document_id].versions[version.seq] = version
+                case AsideRecord(document_id):
+                    self._by_id[document_id].aside.append(record)
+                case SnapshotRecord(document_id, seq, at, early, state):
+                    document = self._by_id[document_id]
+                    document.snapshot, document.snapshot_seq, document.snapshot_at = state, seq, at
+                    document.early = frozenset(early)
+                    document.head = max(document.head, seq)
+                    document.updated_at = max(document.updated_at, at)
+                case EntryRecord(document_id, entry, in_log):
+                    document = self._by_id[document_id]
+                    (document.log if in_log else document.history).append(entry)
+                    document.head = max(document.head, entry.seq)
+                    if in_log:
+                        document.updated_at = max(document.updated_at, entry.at)
 
     def _known(self, author: Author) -> Author:
         return self._authors.get(author.connection, (UNKNOWN, 0.0))[0]

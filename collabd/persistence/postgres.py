@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from collabd.errors import InvalidName, NoSuchDocument, StoreError, StoreUnavailable
 
-from . import postgres_history, postgres_log, postgres_repair, postgres_schema, rows
+from . import postgres_history, postgres_log, postgres_records, postgres_repair, postgres_schema, rows
 from .base import Appended, Author, Compaction, DocumentInfo, HistoryEntry, Problem, StoredDocument, Version
 from .postgres_authors import Authors, clean
 from .postgres_commit import Committer
 from .postgres_connection import QUERIES, UNAVAILABLE, connect, open_pool, reason
 from .postgres_write import Append
+from .records import Record as StoreRecord
 
 if TYPE_CHECKING:
     import asyncpg
@@ -215,6 +216,18 @@ class PostgresStore:
     async def set_aside(self, document_id: int) -> list[Problem]:
         async with self._connection() as connection, connection.transaction():
             return await postgres_repair.set_aside(connection, document_id)
+
+    async def dump(self) -> AsyncIterator[list[StoreRecord]]:
+        place: postgres_records.Place | None = postgres_records.BEGINNING
+        while place is not None:
+            async with self._reading() as connection:
+                records, place = await postgres_records.read(connection, place)
+            if records:
+                yield records
+
+    async def take_in(self, records: Sequence[StoreRecord]) -> None:
+        async with self._connection() as connection, connection.transaction():
+            await postgres_records.take_in(connection, records)
 
     async def _connect(self) -> "asyncpg.Connection[Record]":
         """The connection that commits, and that says how long this process lives."""

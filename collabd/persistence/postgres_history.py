@@ -55,7 +55,7 @@ async def compact(
     if taken != len(going):
         raise Conflict
     if compaction.keep_history:
-        await _add_segments(connection, document_id, packed)
+        await add_segments(connection, document_id, packed)
     else:
         await connection.execute(QUERIES["drop_history"], document_id)
         await connection.execute(QUERIES["drop_versions"], document_id)
@@ -99,7 +99,7 @@ async def replace_history(
         for entry in entries
     ]
     segments = await asyncio.to_thread(list, rows.segments(kept + found[len(going) :]))
-    await _add_segments(connection, document_id, segments)
+    await add_segments(connection, document_id, segments)
     await connection.execute(QUERIES["clear_rejected"], document_id, upto)
     await connection.execute(QUERIES["rows_changed"], document_id)
 
@@ -111,5 +111,6 @@ async def versions(connection: "Connection", document_id: int) -> list[Version]:
     return [Version(seq, name, at, authors[author]) for seq, name, at, author in found]
 
 
-async def _add_segments(connection: "Connection", document_id: int, packed: Iterable[Segment]) -> None:
+async def add_segments(connection: "Connection", document_id: int, packed: Iterable[Segment]) -> None:
+    """Put segments into history. Within a transaction."""
     await connection.executemany(QUERIES["add_segment"], [(document_id, *segment) for segment in packed])

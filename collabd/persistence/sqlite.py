@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -22,10 +23,11 @@ from collabd.errors import (
     DocumentExists,
     NoSuchDocument,
     StoreError,
+    StoreInUse,
     StoreUnavailable,
 )
 
-from . import rows, sqlite_history, sqlite_log, sqlite_repair, sqlite_schema
+from . import rows, sqlite_backup, sqlite_history, sqlite_log, sqlite_records, sqlite_repair, sqlite_schema
 from .base import (
     Appended,
     Author,
@@ -36,6 +38,7 @@ from .base import (
     StoredDocument,
     Version,
 )
+from .records import Record
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +172,8 @@ class SQLiteStore:
             )
         )
         await self._give_space_back()
+        if done and not compaction.keep_history:
+            await self._call(sqlite_history.empty_the_wal)
         return done
 
     async def history(
@@ -222,10 +227,35 @@ class SQLiteStore:
         await self._call(lambda connection: connection.execute(statement, (reason, document_id)))
 
     async def examine(self, document_id: int) -> list[Problem]:
-        return await self._call(lambda connection: sqlite_repair.examine(connection, document_id))
+        if self._thread is None:
+            raise StoreUnavailable("the store is closed")
+        try:
+            # It may take long, and over a connection of its own no commit has to wait for it.
+            return await asyncio.to_thread(self._examine, document_id)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the database answered: {error}") from error
+
+    def _examine(self, document_id: int) -> list[Problem]:
+        with contextlib.closing(sqlite_backup.read_only(self._path)) as connection:
+            connection.execute("BEGIN")  # so that it all is of one moment
+            return sqlite_repair.examine(connection, document_id)
 
     async def set_aside(self, document_id: int) -> list[Problem]:
         return await self._call(lambda connection: sqlite_repair.set_aside(connection, document_id))
+
+    async def dump(self) -> AsyncIterator[list[Record]]:
+        place: sqlite_records.Place | None = sqlite_records.BEGINNING
+        while place is not None:
+            records, place = await self._call(partial(sqlite_records.read, place=place))
+            if records:
+                yield records
+
+    async def take_in(self, records: Sequence[Record]) -> None:
+        def take_in(connection: sqlite3.Connection) -> None:
+            self._forget()
+            sqlite_records.take_in(connection, records)
+
+        await self._call(take_in)
 
     async def _give_space_back(self) -> None:
         """Do it bit by bit, so that commits need not wait for it, and leave the rest to the next time if the
@@ -387,7 +417,7 @@ def _own(path: Path) -> Any:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise StoreError(f"{path} is in use by another process") from error
+        raise StoreInUse(f"{path} is in use by another process") from error
     return lock
 
 

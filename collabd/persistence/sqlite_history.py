@@ -79,6 +79,8 @@ def compact(
     at: float | None,
 ) -> bool:
     """See ``Store.compact``. ``going`` are the numbers of the rows packed, the last from the time ``at``."""
+    # What goes for good is overwritten, also where that takes writing more than it otherwise would.
+    connection.execute(f"PRAGMA secure_delete = {'FAST' if compaction.keep_history else 'ON'}")
     connection.execute("BEGIN IMMEDIATE")
     document = connection.execute("SELECT deleted_at FROM documents WHERE id = ?", (document_id,)).fetchone()
     snapshot = connection.execute(
@@ -94,7 +96,7 @@ def compact(
         "DELETE FROM log WHERE document = ? AND seq = ?", [(document_id, seq) for seq in going]
     )
     if compaction.keep_history:
-        _add_segments(connection, document_id, packed)
+        add_segments(connection, document_id, packed)
     else:
         connection.execute("DELETE FROM segments WHERE document = ?", (document_id,))
         connection.execute("DELETE FROM versions WHERE document = ?", (document_id,))
@@ -130,18 +132,18 @@ def replace_history(
     connection.executemany(
         "DELETE FROM segments WHERE document = ? AND seq = ?", [(document_id, seq) for seq in parts]
     )
-    numbers = _numbers(connection, {author for entry in entries for author, _ in entry.authors})
+    known = numbers(connection, {author for entry in entries for author, _ in entry.authors})
     kept = [
         Row(
             entry.seq,
             entry.count,
             entry.at,
-            rows.pack_runs((numbers.get(author.connection, 0), count) for author, count in entry.authors),
+            rows.pack_runs((known.get(author.connection, 0), count) for author, count in entry.authors),
             rows.pack(entry.updates),
         )
         for entry in entries
     ]
-    _add_segments(connection, document_id, list(rows.segments(kept + found[len(going) :])))
+    add_segments(connection, document_id, list(rows.segments(kept + found[len(going) :])))
     connection.execute("DELETE FROM rejected WHERE document = ? AND seq <= ?", (document_id, upto))
     _changed(connection, document_id)
     connection.execute("COMMIT")
@@ -155,6 +157,12 @@ def give_space_back(connection: sqlite3.Connection) -> bool:
     (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     return bool(free and mode)
+
+
+def empty_the_wal(connection: sqlite3.Connection) -> None:
+    """Let nothing that was deleted from the file be left in the write-ahead log beside it, unless somebody
+    reads what was there before."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def versions(connection: sqlite3.Connection, document_id: int) -> list[Version]:
@@ -194,19 +202,20 @@ def erase_authors(
     return erased.rowcount
 
 
-def _numbers(connection: sqlite3.Connection, authors: Iterable[Author]) -> dict[int, int]:
-    """By connection, the number each author has."""
-    numbers = {}
+def numbers(connection: sqlite3.Connection, authors: Iterable[Author]) -> dict[int, int]:
+    """By connection, the number each author has; those that have none are left out."""
+    known = {}
     for author in authors:
         row = connection.execute(
             "SELECT id FROM authors WHERE connection = ?", (author.connection,)
         ).fetchone()
         if row is not None:
-            numbers[author.connection] = row[0]
-    return numbers
+            known[author.connection] = row[0]
+    return known
 
 
-def _add_segments(connection: sqlite3.Connection, document_id: int, packed: Iterable[Segment]) -> None:
+def add_segments(connection: sqlite3.Connection, document_id: int, packed: Iterable[Segment]) -> None:
+    """Put segments into history, within the transaction under way."""
     connection.executemany(
         """INSERT INTO segments (document, first, seq, rows, meta, payload, checksum)
         VALUES (?, ?, ?, ?, ?, ?, ?)""",

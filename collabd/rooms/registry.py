@@ -1,9 +1,10 @@
 """The rooms of this process: each document opened once, unloaded when idle, brought to rest at shutdown."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from collabd.errors import CollabdError, DocumentDamaged, DocumentDeleted, Overloaded, ShuttingDown, WorkEnded
@@ -61,6 +62,7 @@ class Registry:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._tried: set[str] = set()
         """Documents that have proved harmless since the process before was interrupted."""
+        self._held: set[str] = set()
         self._is_draining = False
 
     @property
@@ -82,12 +84,15 @@ class Registry:
             InvalidName: no document may be called so.
             DocumentDeleted: the document was deleted.
             DocumentDamaged: it cannot be read.
+            Overloaded: it is kept closed for a while.
             ShuttingDown: the process is leaving.
         """
         check_name(name)
         while True:
             if self._is_draining:
                 raise ShuttingDown("the server restarts")
+            if name in self._held:
+                raise _held(name)
             room = self.get(name)
             if room is not None:
                 return room
@@ -136,6 +141,40 @@ class Registry:
         await self._store.delete(name)
         self._opening.pop(name, None)  # what is being loaded is out of date
         self._put_away(name, DocumentDeleted(f"{name} was deleted"))
+
+    def unload(self, name: str) -> None:
+        """Let go of a document's room now, not in a while, if nobody is connected and nothing under way."""
+        room = self.get(name)
+        if room is not None and room.is_idle:
+            self._put_away(name, Overloaded("the document was put away; open it again"))
+
+    @contextlib.asynccontextmanager
+    async def held(self, name: str) -> AsyncIterator[bytes | None]:
+        """Keep a document closed in the block. If it has a room, that ends once all that it received is
+        committed; whoever is connected, or comes, is told to come back.
+
+        Gives:
+            what was integrated in the room's document, as one update (Yjs v1); None if it had no room.
+
+        Raises:
+            Overloaded: somebody else holds it.
+        """
+        if name in self._held:
+            raise _held(name)
+        self._held.add(name)
+        try:
+            self._opening.pop(name, None)  # what is being loaded is out of date
+            room = self.get(name)
+            state = None
+            if room is not None:
+                await room.drain(_held(name))
+                with contextlib.suppress(Overloaded):  # it was being rebuilt
+                    state = room.state()
+                if self._rooms.get(name) is room:
+                    self._put_away(name, _held(name))
+            yield state
+        finally:
+            self._held.discard(name)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -265,3 +304,7 @@ class Registry:
         if room is not None:
             room.end(error)
             self._observer.room_closed(name)
+
+
+def _held(name: str) -> Overloaded:
+    return Overloaded(f"{name} is being looked after; come back")

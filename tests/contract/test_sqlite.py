@@ -14,7 +14,7 @@ import pytest
 from sqlite_utils import Database
 
 from collabd.errors import DocumentDamaged, DocumentDeleted, StoreError, StoreUnavailable
-from collabd.persistence import rows, sqlite, sqlite_schema
+from collabd.persistence import rows, sqlite, sqlite_backup, sqlite_schema
 from collabd.persistence.sqlite import SQLiteStore
 
 from .stores import compact
@@ -512,3 +512,59 @@ async def test_a_store_outlives_its_loop(path: Path) -> None:
     again = await reopened(path)
     assert await again.load("notes") is not None
     await again.close()
+
+
+async def test_what_is_stored_is_examined_while_the_writer_is_busy(store: SQLiteStore, path: Path) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    change(path, "UPDATE log SET payload = x'00'")
+    may_go_on = threading.Event()
+    store._jobs.put(sqlite._Call(asyncio.get_running_loop().create_future(), lambda _: may_go_on.wait(20)))
+    assert [(problem.part, problem.seq) for problem in await store.examine(document_id)] == [("log", 1)]
+    may_go_on.set()
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.examine(document_id)
+
+
+# Backups
+
+
+def copied(source: Path, target: Path, *, stopped: bool = False) -> sqlite_backup.Copied:
+    stopping = threading.Event()
+    if stopped:
+        stopping.set()
+    return sqlite_backup.copy(source, target, sqlite_backup.Progress(target), stopping)
+
+
+async def test_a_backup_is_made_while_the_file_is_written_to(store: SQLiteStore, path: Path) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    target = path.with_name("copy.db")
+    with closing(await locked_out(path)) as other:  # even while nobody can commit
+        other.execute("UPDATE documents SET name = 'not committed'")
+        assert copied(path, target).documents == 1
+    await store.append("notes", document_id, [b"2"])
+    copy = await reopened(target)
+    stored = await copy.load("notes")
+    assert stored is not None
+    assert stored.tail == [(1, b"1")]
+    assert not copy.was_interrupted
+    await copy.close()
+
+
+async def test_a_backup_that_is_given_up_or_not_sound_leaves_nothing(store: SQLiteStore, path: Path) -> None:
+    for number in range(50):
+        await store.append(f"notes {number}", None, [bytes([number]) * 4_000])
+    await store.close()
+    with pytest.raises(StoreError, match="given up"):
+        copied(path, path.with_name("copy.db"), stopped=True)
+    with path.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(b"\xff" * 40 * 4096)
+    with pytest.raises(StoreError, match=r"not sound|could not be copied"):
+        copied(path, path.with_name("copy.db"))
+    assert [name for name in sorted(path.parent.iterdir()) if "copy" in name.name] == []
+
+
+async def test_a_backup_in_a_folder_that_is_not_there_fails(store: SQLiteStore, path: Path) -> None:
+    with pytest.raises(StoreError, match="could not be written"):
+        copied(path, path.parent / "missing" / "copy.db")

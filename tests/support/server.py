@@ -137,6 +137,16 @@ class RunningServer:
         finally:
             connection.close()
 
+    def patch(self, document: str, update: bytes) -> None:
+        """Write an update to a document."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        try:
+            connection.request("PATCH", f"/api/v1/documents/{quote(document)}", update)
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+        finally:
+            connection.close()
+
     def kill(self) -> None:
         """End the process with SIGKILL and wait until it is gone."""
         self.process.kill()

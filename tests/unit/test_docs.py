@@ -1,5 +1,6 @@
 """What the documentation says is checked against the program."""
 
+import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from collabd import Settings, create_app, errors
+from collabd.cli import parser
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -63,6 +65,31 @@ def test_the_two_commands_open_the_readme() -> None:
     for command in ("scripts/run", "scripts/test"):
         assert command in readme.split("## ")[0]
         assert (ROOT / command).stat().st_mode & 0o111, f"{command} can be executed"
+
+
+def test_every_command_is_documented_with_all_its_options() -> None:
+    text = (DOCS / "commands.md").read_text()
+    sections = dict(re.findall(r"^## `collabd ([a-z-]+)`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    (commands,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    assert sections.keys() == commands.choices.keys() - {"serve"}
+    common = text.split("## ")[0]
+    for name, section in sections.items():
+        for action in commands.choices[name]._actions:
+            for option in action.option_strings[-1:] or [str(action.metavar)]:
+                assert option == "--help" or re.search(rf"{option}\b", section + common), (name, option)
+
+
+def test_every_option_documented_is_one() -> None:
+    (commands,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    known = {
+        option
+        for command in commands.choices.values()
+        for action in command._actions
+        for option in action.option_strings
+    }
+    for page in ("commands.md", "backup.md"):
+        said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", (DOCS / page).read_text()))
+        assert said <= known, page
 
 
 def test_no_layer_is_imported_through_the_links_at_the_top() -> None:

@@ -302,3 +302,47 @@ INSERT INTO migrations (number, name) VALUES ($1, $2)
 -- lock_schema --
 -- Let one program at a time look after the schema, until the transaction ends.
 SELECT pg_advisory_xact_lock($1, $2)
+
+-- dump_authors --
+-- Authors, erased or not, by connection, behind one.
+SELECT connection, principal, name, address, last_at FROM authors
+WHERE connection > $1 ORDER BY connection LIMIT $2
+
+-- dump_document --
+-- The document with the lowest id above another, deleted or not.
+SELECT id, name, created_at, deleted_at, quarantine FROM documents WHERE id > $1 ORDER BY id LIMIT 1
+
+-- dump_damaged --
+-- What was set aside of a document.
+SELECT document, part, seq, set_aside_at, stored FROM damaged WHERE document = $1 ORDER BY id
+
+-- dump_snapshot --
+-- A document's snapshot, and when the last update it stands for was committed, or not much later.
+SELECT s.seq, least(s.at, d.updated_at) AS at, s.early, s.packed, s.state, s.checksum
+FROM snapshots s JOIN documents d ON d.id = s.document WHERE s.document = $1
+
+-- take_in_author --
+-- Put in an author of another store.
+INSERT INTO authors (connection, principal, name, address, last_at) VALUES ($1, $2, $3, $4, $5)
+
+-- take_in_document --
+-- Put in a document of another store under its id.
+INSERT INTO documents (id, name, created_at, updated_at, deleted_at, quarantine) OVERRIDING SYSTEM VALUE
+VALUES ($1, $2, $3, $3, $4, $5)
+
+-- continue_ids --
+-- Let the ids of new documents be higher than those there are.
+SELECT setval(pg_get_serial_sequence('documents', 'id'), (SELECT max(id) FROM documents))
+
+-- take_in_damaged --
+-- Put in what another store had set aside.
+INSERT INTO damaged (document, part, seq, set_aside_at, stored) VALUES ($1, $2, $3, $4, $5)
+
+-- take_in_row --
+-- Put in a row of another store's log.
+INSERT INTO log (document, seq, count, at, authors, payload, checksum, batch)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+
+-- document_reached --
+-- Note how far a document is, at least, and when it changed.
+UPDATE documents SET head = greatest(head, $2), updated_at = greatest(updated_at, $3) WHERE id = $1

@@ -245,6 +245,35 @@ async def test_the_registry_ticks_by_itself() -> None:
 # Deleting
 
 
+async def test_a_document_that_is_held_is_closed_with_all_it_received_and_opened_by_nobody() -> None:
+    house = await written()
+    ada = Member(await house.room(), 2).join()
+    ada.send(Writer(2).append("!"))
+    async with house.registry.held(SAVED_AS) as state:
+        assert state is not None
+        assert sorted(text_of(state)) == sorted("hello!")
+        assert isinstance(ada.got.closed_by, Overloaded)
+        with pytest.raises(Overloaded):
+            await house.registry.open(SAVED_AS)
+        with pytest.raises(Overloaded):
+            await house.registry.held(SAVED_AS).__aenter__()
+        await house.registry.open("other")
+    assert (await house.room()).head == 2
+    async with house.registry.held("nobody had it open") as state:
+        assert state is None
+
+
+async def test_a_room_that_nobody_uses_can_be_let_go_of_at_once() -> None:
+    house = await written()
+    room = await house.room()
+    house.registry.unload(SAVED_AS)
+    assert room.has_ended
+    ada = Member(await house.room(), 2).join()
+    house.registry.unload(SAVED_AS)
+    assert house.registry.get(SAVED_AS) is not None
+    assert ada.is_open
+
+
 async def test_deleting_closes_everybody_for_good() -> None:
     house = await written()
     room = await house.room()

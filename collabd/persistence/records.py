@@ -1,0 +1,83 @@
+"""What a store consists of, piece by piece, for copying it into another one.
+
+A document is known by its id, so that documents deleted under the same name stay apart.
+"""
+
+from typing import NamedTuple
+
+from .base import Author, HistoryEntry, Version
+
+
+class AuthorRecord(NamedTuple):
+    """An author, erased or not."""
+
+    author: Author
+    last_at: float
+    """When its connection was last heard of, in seconds since the epoch."""
+
+
+class DocumentRecord(NamedTuple):
+    """A document, deleted or not. Comes before whatever belongs to it."""
+
+    id: int
+    name: str
+    created_at: float
+    deleted_at: float | None
+    quarantine: str
+
+
+class RejectedRecord(NamedTuple):
+    """Numbers of updates that are not applicable, ascending; at least one."""
+
+    document: int
+    seqs: tuple[int, ...]
+
+
+class VersionRecord(NamedTuple):
+    """A named version."""
+
+    document: int
+    version: Version
+
+
+class AsideRecord(NamedTuple):
+    """Something that could not be read and was set aside."""
+
+    document: int
+    part: str
+    seq: int
+    at: float
+    """When it was set aside, in seconds since the epoch."""
+    stored: str
+    """What was stored, as the store it came from noted it."""
+
+
+class EntryRecord(NamedTuple):
+    """What one flush brought, or a thinned entry, with all its updates, rejected ones too."""
+
+    document: int
+    entry: HistoryEntry
+    in_log: bool
+    """Whether it is in the log still, not in history."""
+
+
+class SnapshotRecord(NamedTuple):
+    """The snapshot a document has."""
+
+    document: int
+    seq: int
+    at: float
+    """When the last update it stands for was committed."""
+    early: tuple[int, ...]
+    state: bytes
+
+
+Record = (
+    AuthorRecord
+    | DocumentRecord
+    | RejectedRecord
+    | VersionRecord
+    | AsideRecord
+    | EntryRecord
+    | SnapshotRecord
+)
