@@ -523,6 +523,20 @@ async def test_what_was_compacted_before_its_commit_was_known_of_is_not_committe
         assert info.head == 3
 
 
+async def test_what_was_deleted_before_its_commit_was_known_of_stays_deleted(url: str, quick: None) -> None:
+    async with proxied(url) as (proxy, through), opened(through) as store, opened(url) as other:
+        await store.append("notes", None, [b"old"])
+        await store.delete("notes")
+        proxy.cut_at, proxy.refusing = b"COMMIT;", True
+        waiting = store.append("notes", None, [b"new"], revive=True)
+        await unavailable(store)
+        await other.delete("notes")
+        proxy.refusing = False
+        assert (await waiting).last_seq == 1
+        with pytest.raises(DocumentDeleted):
+            await other.find("notes")
+
+
 async def test_connections_that_break_all_the_time_lose_and_double_nothing(url: str, quick: None) -> None:
     chance = random.Random(7)
     async with proxied(url) as (proxy, through), opened(through) as store, opened(url) as other:
