@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from collabd.errors import StoreUnavailable
+from collabd.errors import StoreError, StoreUnavailable
 
 from .postgres_authors import Authors
 from .postgres_connection import UNAVAILABLE, reason
@@ -58,6 +58,7 @@ class Committer:
         self._closing = False
         self._connection: asyncpg.Connection[Record] | None = None
         self._avoid_locked = False
+        self._alone = 0
         self._task: asyncio.Task[None] | None = None
         self.failure: str | None = None
         """Why nothing can be committed at the moment."""
@@ -210,10 +211,18 @@ class Committer:
             self._avoid_locked = True
             self._progress.set()
             return True
+        except asyncpg.DataError as error:
+            # Nothing was committed, and never will be while it is among the others: find out which it is.
+            if len(group) > 1:
+                self._alone = len(group)
+                return True
+            why = StoreError(f"PostgreSQL does not take this batch: {reason(error)}")
+            outcomes = {group[0]: why}
         except BaseException:
             for append in group:
                 append.tried = True
             raise
+        self._alone = max(0, self._alone - 1)
         done = {append for append, outcome in outcomes.items() if outcome is not None}
         self._avoid_locked = len(done) < len(group)
         self._queue = [job for job in self._queue if job not in done]
@@ -235,7 +244,7 @@ class Committer:
             if isinstance(job, _Pause):
                 break
             size += len(job.payload) + ROW_BYTES
-            if group and size > MAX_GROUP_BYTES:
+            if group and (size > MAX_GROUP_BYTES or self._alone):
                 break
             group.append(job)
         return group

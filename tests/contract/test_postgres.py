@@ -322,6 +322,70 @@ async def test_authors_may_have_any_name(store: PostgresStore) -> None:
     assert await store.erase_authors(principal="a\0b") == 1
 
 
+async def test_a_batch_that_the_server_does_not_take_holds_up_no_other(store: PostgresStore) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    too_large = Author(2**63, "ada", "Ada")
+    outcomes = await asyncio.gather(
+        store.append("notes", document_id, [b"2"]),
+        store.append("notes", document_id, [b"bad"], [too_large]),
+        store.append("new", None, [b"bad"], [too_large]),
+        store.append("notes", document_id, [b"3"]),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [Appended, StoreError, StoreError, Appended]
+    assert await logged(store, "notes") == [(1, b"1"), (2, b"2"), (3, b"3")]
+    assert await store.find("new") is None
+    await store.ping()
+
+
+async def test_a_deleted_name_is_given_anew_only_to_who_says_so_also_within_a_group(
+    store: PostgresStore,
+) -> None:
+    await store.append("notes", None, [b"old"])
+    await store.delete("notes")
+    outcomes = await asyncio.gather(
+        store.append("notes", None, [b"from before"]),
+        store.append("notes", None, [b"1"], revive=True),
+        store.append("notes", None, [b"2"]),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [DocumentDeleted, Appended, Appended]
+    assert await logged(store, "notes") == [(1, b"1"), (2, b"2")]
+
+
+async def test_what_is_asked_after_an_append_sees_it_committed(store: PostgresStore) -> None:
+    document_id, _ = await store.append("notes", None, [b"1"])
+    for head in range(2, 20):
+        store.append("notes", document_id, [b"more"])
+        info = await store.find("notes")
+        assert info is not None
+        assert info.head == head
+
+
+async def test_whoever_loads_while_another_node_compacts_sees_one_state(url: str) -> None:
+    async with opened(url) as one, opened(url) as two:
+        document_id, _ = await one.append("notes", None, [b"1"])
+        compacting = True
+
+        async def load() -> int:
+            loaded = 0
+            while compacting:
+                stored = await two.load("notes")
+                assert stored is not None
+                assert [seq for seq, _ in stored.tail] == list(
+                    range(stored.snapshot_seq + 1, stored.head + 1)
+                )
+                loaded += 1
+            return loaded
+
+        loading = [asyncio.ensure_future(load()) for _ in range(3)]
+        for _ in range(40):
+            _, seq = await one.append("notes", document_id, [b"2", b"3"])
+            await compact(one, "notes", seq, b"state", keep_history=False)
+        compacting = False
+        assert all(await asyncio.gather(*loading))
+
+
 # Damage
 
 NOT_UPDATES = rows.checksum(bytes([5]))
@@ -457,6 +521,20 @@ async def test_what_was_compacted_before_its_commit_was_known_of_is_not_committe
         info = await other.find("notes")
         assert info is not None
         assert info.head == 3
+
+
+async def test_what_was_deleted_before_its_commit_was_known_of_stays_deleted(url: str, quick: None) -> None:
+    async with proxied(url) as (proxy, through), opened(through) as store, opened(url) as other:
+        await store.append("notes", None, [b"old"])
+        await store.delete("notes")
+        proxy.cut_at, proxy.refusing = b"COMMIT;", True
+        waiting = store.append("notes", None, [b"new"], revive=True)
+        await unavailable(store)
+        await other.delete("notes")
+        proxy.refusing = False
+        assert (await waiting).last_seq == 1
+        with pytest.raises(DocumentDeleted):
+            await other.find("notes")
 
 
 async def test_connections_that_break_all_the_time_lose_and_double_nothing(url: str, quick: None) -> None:
