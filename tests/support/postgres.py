@@ -51,15 +51,16 @@ def find_programs() -> Path | None:
 
 
 class PostgresServer:
-    """A server of its own in a folder of its own, which can be killed.
+    """A server of its own in a temporary folder of its own, which can be killed.
 
     Args:
         programs: where PostgreSQL's programs are.
-        directory: a new folder, removed with :meth:`close`.
         initialised: a folder to be copied instead of making a new cluster, which takes longer.
+        durable: whether it flushes what it writes.
     """
 
-    def __init__(self, programs: Path, initialised: Path | None = None) -> None:
+    def __init__(self, programs: Path, initialised: Path | None = None, *, durable: bool = True) -> None:
+        self._fsync = "on" if durable else "off"
         self.directory = Path(tempfile.mkdtemp(prefix="collabd-postgres-"))
         self.data = self.directory / "data"
         self._user = _unprivileged()
@@ -97,13 +98,15 @@ class PostgresServer:
             return subprocess.Popen(
                 [
                     self._programs / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.directory,
-                    "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60", "-c", "fsync=on",
+                    "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60",
+                    "-c", f"fsync={self._fsync}",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._identity(),
             )  # fmt: skip
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT closes connections and writes everything, SIGKILL does nothing of that."""
+        """End it: SIGINT closes connections and writes everything, SIGQUIT leaves that to the next start, and
+        SIGKILL leaves even its processes to themselves."""
         if self._process is None:
             return
         self._process.send_signal(how)
@@ -120,7 +123,7 @@ class PostgresServer:
 
     def close(self) -> None:
         """End it and remove its folder."""
-        self.stop(signal.SIGINT)
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _signal_all(self, which: signal.Signals) -> None:
@@ -197,9 +200,9 @@ def _initialised() -> Path:
     return server.data
 
 
-def new_server() -> PostgresServer:
+def new_server(*, durable: bool = True) -> PostgresServer:
     """A server for one test, started; the caller closes it. Skips the test if that is impossible."""
-    server = PostgresServer(programs(), _initialised())
+    server = PostgresServer(programs(), _initialised(), durable=durable)
     server.start()
     return server
 
@@ -210,7 +213,7 @@ def shared_server() -> str:
     given = os.environ.get(GIVEN)
     if given:
         return given
-    server = new_server()
+    server = new_server(durable=False)
     atexit.register(server.close)
     return server.url
 
