@@ -54,7 +54,8 @@ if __name__ == "__main__":
 
     if kill := os.environ.get("FAULTS_KILL"):
         point, _, passing = kill.rpartition(":")
-        begin = points.arm(point, int(passing))
+        store = sys.argv[sys.argv.index("--store") + 1]
+        begin = points.arm(points.points_of(store), point, int(passing))
         if os.environ.get("FAULTS_KILL_LATER"):
             signal.signal(signal.SIGUSR2, lambda *_: begin())
         else:

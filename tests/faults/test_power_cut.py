@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from pycrdt import Doc, Text
 
+from collabd.errors import CollabdError
 from collabd.persistence.sqlite import SQLiteStore
 from collabd.protocol import messages
 from tests.faults.powercut import Sent, cut, messages_sent, synced_at
@@ -108,6 +109,21 @@ def told_too_early(traced: Traced) -> Iterator[str]:
             yield mark
 
 
+async def stored_text(database: Path) -> str:
+    store = SQLiteStore(database)
+    await store.start()
+    try:
+        stored = await store.load("notes")
+    finally:
+        await store.close()
+    assert stored is not None
+    doc: Doc[Any] = Doc()
+    for update in [stored.snapshot, *(logged.update for logged in stored.tail)]:
+        if update is not None:
+            doc.apply_update(update)
+    return str(doc.get(ROOT, type=Text))
+
+
 async def lost_by_power_cuts(traced: Traced, directory: Path, chance: random.Random) -> list[str]:
     """Cut the power at random lines, and say which marks are not there then although somebody had heard."""
     told = {mark: traced.told_at(mark) for mark in traced.counts}
@@ -119,16 +135,11 @@ async def lost_by_power_cuts(traced: Traced, directory: Path, chance: random.Ran
         path.mkdir()
         for file, content in cut(traced.calls, line, traced.base, chance).items():
             (path / file.name).write_bytes(content)
-        store = SQLiteStore(path / traced.database.name)
-        await store.start()
-        stored = await store.load("notes")
-        await store.close()
-        assert stored is not None
-        doc: Doc[Any] = Doc()
-        for update in [stored.snapshot, *(logged.update for logged in stored.tail)]:
-            if update is not None:
-                doc.apply_update(update)
-        there = marks(str(doc.get(ROOT, type=Text)))
+        try:
+            there = marks(await stored_text(path / traced.database.name))
+        except CollabdError as error:
+            lost.append(str(error))
+            continue
         lost += [mark for mark, at in told.items() if at <= line and there[mark] != 1]
     return lost
 
