@@ -1,12 +1,13 @@
 """The long run: kill servers, point by point and at random, and look after each kill whether all is there.
 
-    python -m tests.faults --kills 1000 --store sqlite --minutes 60
+    python -m tests.faults --kills 1000 --store sqlite --store postgresql --minutes 60
 
 Prints a table, and exits with 1 if anything was lost or doubled.
 """
 
 import argparse
 import asyncio
+import atexit
 import itertools
 import random
 import shutil
@@ -19,15 +20,15 @@ from pathlib import Path
 
 from scripts.page import find_node
 from tests.faults.migrating import POINT, kill_migrating
-from tests.faults.points import AT_RANDOM, COMPACTION, EDITING, RESTORE
+from tests.faults.points import AT_RANDOM, STORES
 from tests.faults.series import Kill, series
+from tests.support.postgres import PostgresServer, new_database, new_server
 
 PER_SERIES = 25
-STORES = ("sqlite",)
 SHOWN = 5
 """Of each kill's losses."""
-MOST_STATEMENTS = 48
-"""More than it takes to make a schema."""
+MOST_STATEMENTS = {"sqlite": 48, "postgresql": 8}
+"""About as many as it takes to make a schema."""
 
 
 class Run:
@@ -45,12 +46,13 @@ class Run:
         self._series = zip(itertools.count(), itertools.cycle(stores), strict=False)
         found = find_node()
         self._node = None if found is None else found.executable
-        self._points = self._endless_points()
+        self._points = {store: self._endless_points(store) for store in stores}
+        self._postgres: PostgresServer | None = None
 
     async def go_on(self) -> None:
         """Run series after series until there were enough kills or the time is over."""
         for number, store in self._series:
-            points = list(itertools.islice(self._points, min(PER_SERIES, self._left)))
+            points = list(itertools.islice(self._points[store], min(PER_SERIES, self._left)))
             if not points or time.monotonic() > self._until:
                 return
             self._left -= len(points)
@@ -65,26 +67,36 @@ class Run:
 
     async def _kill(self, store: str, directory: Path, number: int, points: list[str]) -> None:
         migrations = points.count(POINT)
+        is_file = store == "sqlite"
         for passing in range(migrations):
             kill = await kill_migrating(
                 directory / f"migration-{passing}",
-                self._chance.randint(1, MOST_STATEMENTS),
-                old=self._chance.random() < 0.7,
+                self._chance.randint(1, MOST_STATEMENTS[store]),
+                old=is_file and self._chance.random() < 0.7,
+                store=None if is_file else self._new_database(),
             )
             if kill is not None:
                 self.kills[store, POINT].append(kill)
         people = self._chance.randint(2, 4)
         node = self._node if number % 3 == 0 else None
-        async with series(directory, people=people, seed=number, node=node) as killing:
+        url = None if is_file else self._new_database()
+        async with series(directory, people=people, seed=number, node=node, store=url) as killing:
             for kill in await killing.run(point for point in points if point != POINT):
                 self.kills[store, kill.point].append(kill)
             self.wrong += [
                 f"series {number} ({store}, {directory}): {what}" for what in await killing.finish()
             ]
 
-    def _endless_points(self) -> Iterator[str]:
+    def _new_database(self) -> str:
+        """One on a server of its own, which flushes what it writes as those in use do."""
+        if self._postgres is None:
+            self._postgres = new_server()
+            atexit.register(self._postgres.close)
+        return new_database(self._postgres.url)
+
+    def _endless_points(self, store: str) -> Iterator[str]:
         while True:
-            some = [AT_RANDOM, AT_RANDOM, AT_RANDOM, *EDITING, *COMPACTION, *RESTORE, POINT]
+            some = [AT_RANDOM, AT_RANDOM, AT_RANDOM, *STORES[store].all]
             self._chance.shuffle(some)
             yield from some
 

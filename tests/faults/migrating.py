@@ -1,4 +1,4 @@
-"""Kill a server while it brings a file of the first schema up to date."""
+"""Kill a server while it brings a schema up to date."""
 
 import asyncio
 import sqlite3
@@ -44,14 +44,17 @@ def make_old_file(path: Path) -> str:
     return str(text)
 
 
-async def kill_migrating(directory: Path, passing: int, *, old: bool = True) -> Kill | None:
-    """Kill the first start of a server on an old file (or on none) at the n-th statement, and start it again.
+async def kill_migrating(
+    directory: Path, passing: int, *, old: bool = True, store: str | None = None
+) -> Kill | None:
+    """Kill the first start of a server at the n-th statement, on an old file or on a store that is empty, and
+    start it again.
 
     None if there are not that many.
     """
     directory.mkdir()
     text = make_old_file(directory / "collabd.db") if old else ""
-    server = RunningServer(directory, command=COMMAND)
+    server = RunningServer(directory, command=COMMAND, store=store)
     try:
         await asyncio.to_thread(server.start, {"FAULTS_KILL": f"{POINT}:{passing}"})
     except AssertionError:

@@ -12,7 +12,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 Pass = Callable[[], None]
 """Called when the process comes by the point."""
@@ -87,6 +87,19 @@ def once_sent(path: str) -> Install:
     return install
 
 
+def while_awaited(path: str) -> Install:
+    """When a coroutine has sent its statement to the server and waits for the answer."""
+
+    def install(passing: Pass) -> None:
+        def later() -> None:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, passing)
+
+        wrap(path, before=later)
+
+    return install
+
+
 def during(path: str, point: Install) -> Install:
     """A point that counts only once a function has been entered."""
 
@@ -127,45 +140,94 @@ def before_commit_of_updates(passing: Pass) -> None:
 
 
 ROOM: Final = "collabd.rooms.room:DocumentRoom"
+COMPACTOR: Final = "collabd.compaction:Compactor"
 SQLITE: Final = "collabd.persistence.sqlite"
+POSTGRES: Final = "collabd.persistence.postgres"
 
-EDITING: Final[dict[str, Install]] = {
+RECEIVED: Final[dict[str, Install]] = {
     "received": before(f"{ROOM}.receive"),
     "checked": before(f"{ROOM}._take"),
-    "handed to the log": after(f"{SQLITE}:SQLiteStore.append"),
-    "in the transaction": before_commit_of_updates,
-    "committed, not answered": after(f"{SQLITE}:SQLiteStore._write"),
+}
+SENT: Final[dict[str, Install]] = {
     "applied, not broadcast": before(f"{ROOM}._relay"),
     "broadcast": once_sent(f"{ROOM}._settle"),
 }
-"""Points that every update comes by."""
 
-COMPACTION: Final[dict[str, Install]] = {
-    "compaction begins": before("collabd.compaction:Compactor.compact"),
-    "compaction, before its transaction": before(f"{SQLITE}:SQLiteStore.compact"),
-    "compaction, in its transaction": before("collabd.persistence.sqlite_history:_changed"),
-    "compaction, after its transaction": after("collabd.persistence.sqlite_history:compact"),
-    "compaction, space given back": after("collabd.persistence.sqlite_history:give_space_back"),
+
+class Points(NamedTuple):
+    """The points that a server with one kind of store comes by, by what it does."""
+
+    editing: dict[str, Install]
+    """With every update."""
+    compaction: dict[str, Install]
+    restore: dict[str, Install]
+    """Going back to a version: each is passed once."""
+    migration: dict[str, Install]
+    """Every statement of bringing the schema up to date."""
+
+    @property
+    def all(self) -> dict[str, Install]:
+        return self.editing | self.compaction | self.restore | self.migration
+
+
+STORES: Final = {
+    "sqlite": Points(
+        editing={
+            **RECEIVED,
+            "handed to the log": after(f"{SQLITE}:SQLiteStore.append"),
+            "in the transaction": before_commit_of_updates,
+            "committed, not answered": after(f"{SQLITE}:SQLiteStore._write"),
+            **SENT,
+        },
+        compaction={
+            "compaction begins": before(f"{COMPACTOR}.compact"),
+            "compaction, before its transaction": before(f"{SQLITE}:SQLiteStore.compact"),
+            "compaction, in its transaction": before(f"{SQLITE}_history:_changed"),
+            "compaction, after its transaction": after(f"{SQLITE}_history:compact"),
+            "compaction, space given back": after(f"{SQLITE}_history:give_space_back"),
+        },
+        restore={
+            "restore, before it is submitted": before(f"{ROOM}.submit"),
+            "restore, in the transaction": during(f"{ROOM}.submit", before_commit_of_updates),
+            "restore, committed": during(f"{ROOM}.submit", after(f"{SQLITE}:SQLiteStore._write")),
+            "restore, before it is answered": after(f"{ROOM}.submit"),
+        },
+        migration={"migration": before(f"{SQLITE}_schema:Database.execute")},
+    ),
+    "postgresql": Points(
+        editing={
+            **RECEIVED,
+            "handed to the log": after(f"{POSTGRES}:PostgresStore.append"),
+            "in the transaction": while_awaited(f"{POSTGRES}_write:_append"),
+            "committed, not answered": after(f"{POSTGRES}_commit:commit"),
+            **SENT,
+        },
+        compaction={
+            "compaction begins": before(f"{COMPACTOR}.compact"),
+            "compaction, before its transaction": before(f"{POSTGRES}:PostgresStore.compact"),
+            "compaction, in its transaction": after(f"{POSTGRES}_history:compact"),
+            "compaction, after its transaction": after(f"{POSTGRES}:PostgresStore.compact"),
+        },
+        restore={
+            "restore, before it is submitted": before(f"{ROOM}.submit"),
+            "restore, in the transaction": during(
+                f"{ROOM}.submit", while_awaited(f"{POSTGRES}_write:_append")
+            ),
+            "restore, committed": during(f"{ROOM}.submit", after(f"{POSTGRES}_commit:commit")),
+            "restore, before it is answered": after(f"{ROOM}.submit"),
+        },
+        migration={"migration": before("asyncpg:Connection.execute")},
+    ),
 }
-"""Points that every compaction comes by."""
-
-RESTORE: Final[dict[str, Install]] = {
-    "restore, before it is submitted": before(f"{ROOM}.submit"),
-    "restore, in the transaction": during(f"{ROOM}.submit", before_commit_of_updates),
-    "restore, committed": during(f"{ROOM}.submit", after(f"{SQLITE}:SQLiteStore._write")),
-    "restore, before it is answered": after(f"{ROOM}.submit"),
-}
-"""Points of going back to a version, each passed once."""
-
-MIGRATION: Final[dict[str, Install]] = {
-    "migration": before("collabd.persistence.sqlite_schema:Database.execute"),
-}
-"""Every statement of bringing an old file's schema up to date."""
-
-POINTS: Final[dict[str, Install]] = {**EDITING, **COMPACTION, **RESTORE, **MIGRATION}
+"""By the scheme of the store's URL."""
 
 
-def arm(name: str, passing: int) -> Callable[[], None]:
+def points_of(store: str) -> Points:
+    """The points of a server with the store at a URL."""
+    return STORES[store.partition(":")[0]]
+
+
+def arm(points: Points, name: str, passing: int) -> Callable[[], None]:
     """Let this process die at the n-th passing of a point, ``passing`` being n, counted from when what is
     returned is called."""
     has_begun = False
@@ -182,5 +244,5 @@ def arm(name: str, passing: int) -> Callable[[], None]:
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    POINTS[name](pass_by)
+    points.all[name](pass_by)
     return begin

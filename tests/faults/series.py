@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from pycrdt import Doc, Text
 
 from collabd.app import open_store
-from tests.faults.points import AT_RANDOM, COMPACTION, RESTORE
+from tests.faults.points import AT_RANDOM, points_of
 from tests.faults.typists import Delta, Promises, Typist, delta, marks, seen
 from tests.support.clients import ROOT, Closed
 from tests.support.server import RunningServer
@@ -59,6 +59,7 @@ class Series:
         self, server: RunningServer, people: int, seed: int, stock: StockClients | None = None
     ) -> None:
         self._server = server
+        self._points = points_of(server.store)
         self._stock = stock
         self._stock_typed = 0
         self._chance = random.Random(seed)
@@ -85,7 +86,7 @@ class Series:
 
     async def _die(self, point: str) -> "_Death":
         restored = None
-        if point in RESTORE:
+        if point in self._points.restore:
             restored = await self._die_restoring()
         else:
             await self._die_writing(point)
@@ -122,7 +123,7 @@ class Series:
     async def _start(self, point: str) -> None:
         environment = {}
         if point != AT_RANDOM:
-            most = 1 if point in RESTORE else 2 if point in COMPACTION else 80
+            most = 1 if point in self._points.restore else 2 if point in self._points.compaction else 80
             passing = self._chance.randint(1, most)
             environment = {"FAULTS_KILL": f"{point}:{passing}", "FAULTS_KILL_LATER": "1"}
         await asyncio.to_thread(self._server.start, environment)
