@@ -66,6 +66,6 @@ async def kill_migrating(
     await asyncio.to_thread(server.start)
     found = "".join(run for run, _ in await asyncio.to_thread(fresh, server))
     await asyncio.to_thread(server.terminate)
-    lost = sorted(set(marks(text)) - set(marks(found))) + await unsound(server.store, directory)
+    lost = sorted(set(marks(text)) - set(marks(found))) + await unsound(server.store)
     doubled = [mark for mark, count in marks(found).items() if count > 1]
     return Kill(POINT, 0, lost, doubled)

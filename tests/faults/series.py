@@ -219,7 +219,7 @@ class Series:
             if delta((run["insert"], run.get("attributes")) for run in read["text"]) != runs:
                 wrong.append("Yjs has other content")
         assert await asyncio.to_thread(self._server.terminate) == 0
-        return wrong + await unsound(self._server.store, self._server.directory)
+        return wrong + await unsound(self._server.store)
 
 
 def fresh(server: RunningServer) -> Delta:
@@ -243,7 +243,7 @@ def post(server: RunningServer, path: str) -> int:
         connection.close()
 
 
-async def unsound(url: str, directory: Path) -> list[str]:
+async def unsound(url: str) -> list[str]:
     """What is wrong with the documents of a store that no server has open: rows that cannot be read, numbers
     that are missing or given twice."""
     store = open_store(url)

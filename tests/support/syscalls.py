@@ -56,6 +56,13 @@ def stop_traced(server: RunningServer) -> None:
     server.kill()
 
 
+def kill_traced(server: RunningServer) -> None:
+    """End a server that runs under strace, by SIGKILL, and strace with it."""
+    for pid in children(server.process.pid):
+        os.kill(pid, signal.SIGKILL)
+    server.kill()
+
+
 def calls(trace: Path) -> Iterator[Call]:
     """The calls that returned, in the order in which they did."""
     unfinished: dict[str, tuple[int, str, str, str]] = {}
