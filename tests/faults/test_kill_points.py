@@ -55,7 +55,7 @@ async def test_nothing_seen_or_acknowledged_is_lost_wherever_the_process_is_kill
 ) -> None:
     points = STORES["sqlite"]
     of_two = [*points.editing, *points.editing, *points.compaction, *points.restore, AT_RANDOM]
-    of_four = [*points.editing, *points.compaction, *[AT_RANDOM] * 5]
+    of_four = [*points.editing, *points.compaction, *[AT_RANDOM] * 9]
     migrations = [(passing, True) for passing in OLD_FILE] + [(passing, False) for passing in NO_FILE]
     done = await asyncio.gather(
         kill_in_series(tmp_path / "two", 2, SEED, of_two, node),
