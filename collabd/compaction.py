@@ -170,6 +170,9 @@ class Compactor:
             stored = await self._store.load(name)
             if stored is None:
                 return 0
+            if stored.snapshot is not None and not stored.tail and keep:
+                await self._thin_if_due(stored.id)
+                return len(stored.snapshot)
             try:
                 made = await self._run(compacted, stored.snapshot, stored.tail)
             except DocumentDamaged:
@@ -181,8 +184,7 @@ class Compactor:
                 await self._store.reject(stored.id, made.rejected)
             compaction = Compaction(stored.snapshot_seq, stored.head, made.snapshot, made.early, keep)
             if await self._store.compact(stored.id, compaction):
-                if self._policy.days is not None:
-                    await self._thin(stored.id, self._clock() - self._policy.days * retention.DAY)
+                await self._thin_if_due(stored.id)
                 return len(made.snapshot)
         return 0
 
@@ -197,7 +199,10 @@ class Compactor:
                         await asyncio.shield(self.soon(info.name))
             after = page[-1].name
 
-    async def _thin(self, document_id: int, before: float) -> None:
+    async def _thin_if_due(self, document_id: int) -> None:
+        if self._policy.days is None:
+            return
+        before = self._clock() - self._policy.days * retention.DAY
         known = [
             entry async for entries in self._store.history(document_id, updates=False) for entry in entries
         ]

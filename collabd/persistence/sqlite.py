@@ -346,13 +346,13 @@ class SQLiteStore:
         for append in group:
             try:
                 document_id = self._document_for(connection, append, now)
+                authors = self._authors.pack(connection, append.authors, now)
             except sqlite3.Error:
                 raise
             except Exception as error:
                 outcomes.append(error)
                 continue
             seq = self._heads[document_id] = self._heads[document_id] + append.updates
-            authors = self._authors.pack(connection, append.authors, now)
             checksum = rows.checksum(append.payload, authors)
             added.append((document_id, seq, append.updates, now, append.payload, checksum, authors))
             outcomes.append(Appended(document_id, seq))
@@ -460,6 +460,7 @@ def _result_of(function: Callable[[sqlite3.Connection], Any], connection: sqlite
         _roll_back(connection)
         return StoreUnavailable(f"the database answered: {error}")
     except Exception as error:
+        _roll_back(connection)
         return error
 
 

@@ -42,7 +42,7 @@ class Authors:
             return known[0]
         if author.connection == UNKNOWN.connection:
             return 0
-        (number,) = connection.execute(_SAVE_AUTHOR, (*author, now)).fetchone()
+        (number,) = connection.execute(_SAVE_AUTHOR, (*_storable(author), now)).fetchone()
         if len(self._known) >= MAX_AUTHORS_CACHED:
             self._known.clear()
         self._known[author.connection] = (number, author, now)
@@ -58,6 +58,11 @@ class Authors:
     def forget(self) -> None:
         """Look all of them up again."""
         self._known.clear()
+
+
+def _storable(author: Author) -> Author:
+    """The author without halves of surrogate pairs, which no database can store."""
+    return Author(author.connection, *(text.encode(errors="replace").decode() for text in author[1:]))
 
 
 def rows_to_compact(connection: sqlite3.Connection, document_id: int, compaction: Compaction) -> list[Row]:

@@ -424,6 +424,15 @@ async def test_who_somebody_was_can_be_erased(store: Store) -> None:
     }
 
 
+async def test_a_name_that_is_no_unicode_keeps_nobody_from_writing(store: Store) -> None:
+    strange = Author(5, "principal \ud800", "\udfff name", "\ud83d")
+    document_id, _ = await store.append("notes", None, [b"1"], [strange])
+    assert (await store.append("notes", document_id, [b"2"], [BOB])).last_seq == 2
+    (first, second) = await history(store, document_id)
+    assert first.authors[0][0].connection == 5
+    assert second.authors == ((BOB, 1),)
+
+
 async def test_somebody_may_take_another_name(store: Store) -> None:
     document_id, _ = await store.append("notes", None, [b"1"], [BOB])
     robert = BOB._replace(name="Robert")

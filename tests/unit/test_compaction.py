@@ -139,6 +139,18 @@ async def test_a_document_is_opened_from_its_snapshot_afterwards(store: Store) -
     assert await Compactor(store, run=at_once).compact("nothing") == 0
 
 
+async def test_what_is_compact_is_left_alone(store: Store) -> None:
+    await filled(store, Writer(1).append("a"))
+    size = await Compactor(store, run=at_once).compact("notes")
+    before = await store.load("notes")
+
+    async def nothing(*_: object) -> None:
+        raise AssertionError("there is nothing to be done")
+
+    assert await Compactor(store, run=nothing).compact("notes") == size
+    assert await store.load("notes") == before
+
+
 async def test_two_compactors_at_once_and_a_writer_lose_nothing(store: Store) -> None:
     ada = Writer(1)
     document_id = await filled(store, ada.append("start "))
@@ -175,8 +187,9 @@ async def test_a_slower_compaction_begins_anew(store: Store) -> None:
         return function(*arguments)
 
     assert await Compactor(store, run=overtaken).compact("notes") > 0
+    await store.append("notes", document_id, [ada.append("y")])
     overtakings = 9
-    assert await Compactor(store, run=overtaken).compact("notes") == 0, "theirs are as good"
+    assert await Compactor(store, run=overtaken).compact("notes") > 0, "theirs is as good"
     stored = await store.load("notes")
     assert stored is not None
     assert stored.tail == []
@@ -260,5 +273,6 @@ async def test_a_snapshot_that_went_bad_is_made_anew_from_the_whole_log(store: S
     assert stored.snapshot is not None
     assert text_of(unpack(stored.snapshot).state) == "ab"
     await store.compact(document_id, Compaction(2, 2, b"nonsense", keep_history=False))
+    await store.append("notes", document_id, [ada.append("c")])
     with pytest.raises(DocumentDamaged):
         await Compactor(store, run=at_once).compact("notes")
