@@ -20,9 +20,6 @@ from tests.support.watching import becomes
 
 logger = logging.getLogger(__name__)
 
-MOST_LATE = 0.05
-"""The part of the time by which the event loop may exceed its bound; see ``Lateness.share``."""
-
 
 class Editing:
     """A server, and two people who write in one document."""
@@ -80,16 +77,21 @@ class Editing:
         await becomes(lambda: self.server.get("/readyz")[0], 200)
         await self.save_on()
 
+    async def lateness(self, when: str) -> Lateness:
+        """How late the event loop was since this was asked last."""
+        late = await asyncio.to_thread(lateness.read, self._late)
+        logger.info("%s: late by %.0f ms at most, in %.1f s", when, late.worst * 1000, late.watched)
+        return late
+
     async def all_is_there(self) -> Lateness:
         """Stop writing; everything is there, once, for everybody, also after a restart. Return how late the
-        event loop was."""
+        event loop was since that was asked last."""
         for task in self._writing:
             task.cancel()
         await asyncio.wait(self._writing)
         for person in self.people:
             await person.client.saved_all()
-        late = await asyncio.to_thread(lateness.read, self._late)
-        logger.info("late by %.0f ms at most, in %.1f s", late.worst * 1000, late.watched)
+        late = await self.lateness("to the end")
         runs = await asyncio.to_thread(fresh, self.server)
         text = "".join(run for run, _ in runs)
         for person in self.people:
