@@ -1,6 +1,7 @@
 """Reading the log and the history in a PostgreSQL database."""
 
 import asyncio
+import logging
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -15,6 +16,8 @@ from .rows import Row
 
 if TYPE_CHECKING:
     from .postgres_connection import Connection, Record
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -90,6 +93,7 @@ async def load(connection: "Connection", name: str, whole: bool) -> StoredDocume
             tail = await _tail(connection, info, 0)
         except DocumentDamaged:
             raise damage from None
+        logger.warning("%s; history makes up for it", damage)
         return StoredDocument(info.id, info.head, None, seq, tail)
     return StoredDocument(info.id, info.head, None, seq, await _tail(connection, info, 0))
 

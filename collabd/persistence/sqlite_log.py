@@ -1,6 +1,7 @@
 """Reading the log and the history in an SQLite file, in the thread that owns the connection."""
 
 import json
+import logging
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,8 @@ from . import rows
 from .base import UNKNOWN, Author, DocumentInfo, HistoryEntry, LoggedUpdate, StoredDocument
 from .listing import beyond
 from .rows import Row
+
+logger = logging.getLogger(__name__)
 
 CHUNK_ROWS: Final = 2_000
 """Rows of the log that are read at a time."""
@@ -97,6 +100,7 @@ def load(connection: sqlite3.Connection, name: str, whole: bool) -> StoredDocume
             tail = _tail(connection, info, 0)
         except DocumentDamaged:
             raise damage from None
+        logger.warning("%s; history makes up for it", damage)
         return StoredDocument(info.id, info.head, None, seq, tail)
     return StoredDocument(info.id, info.head, None, seq, _tail(connection, info, 0))
 

@@ -280,7 +280,9 @@ async def test_damaged_history_does_not_keep_a_document_from_opening(
     assert whole.tail == [(2, rows.NOTHING)]
 
 
-async def test_a_damaged_snapshot_is_made_up_for_by_history(store: SQLiteStore, path: Path) -> None:
+async def test_a_damaged_snapshot_is_made_up_for_by_history(
+    store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     await store.append("notes", None, [b"1", b"2"])
     await compact(store, "notes", 2, b"state")
     await store.append("notes", None, [b"3"])
@@ -288,6 +290,7 @@ async def test_a_damaged_snapshot_is_made_up_for_by_history(store: SQLiteStore, 
     stored = await store.load("notes")
     assert stored is not None
     assert (stored.snapshot, stored.snapshot_seq) == (None, 2)
+    assert "history makes up for it" in caplog.text
     assert [logged.update for logged in stored.tail] == [b"1", b"2", b"3"]
     await compact(store, "notes", 3, b"new state")
     assert (await store.load("notes")) == stored._replace(snapshot=b"new state", snapshot_seq=3, tail=[])
