@@ -124,6 +124,8 @@ class Compactor:
     Args:
         run: calls a function elsewhere, such as in a worker process.
         policy: what is kept of the past.
+        share: of the time, what compaction in the background may take at most. Where much is written, it
+            would otherwise take from those who write as much as they do.
         clock: seconds since the epoch, by which history is old.
     """
 
@@ -133,11 +135,13 @@ class Compactor:
         *,
         run: Run,
         policy: Policy = Policy(),  # noqa: B008 - it never changes
+        share: float = 0.1,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._run = run
         self._policy = policy
+        self._share = share
         self._clock = clock
         self._due: dict[str, asyncio.Future[int]] = {}
         self._working: asyncio.Task[None] | None = None
@@ -234,6 +238,7 @@ class Compactor:
         try:
             while self._due:
                 name, future = next(iter(self._due.items()))
+                started = time.perf_counter()
                 try:
                     size = await self.compact(name)
                 except CollabdError as error:
@@ -244,6 +249,8 @@ class Compactor:
                     self._done(name, future, error)
                 else:
                     self._done(name, future, size)
+                if self._share < 1:
+                    await asyncio.sleep((time.perf_counter() - started) * (1 / self._share - 1))
         finally:
             self._working = None
 

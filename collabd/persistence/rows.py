@@ -92,16 +92,17 @@ def unpack(payload: bytes) -> list[bytes]:
 
 def pack_authors(authors: Iterable[int]) -> bytes:
     """Encode who sent each of a row's updates, by the numbers a store gives its authors, as runs."""
-    packed = b""
-    run = 0
-    before: int | None = None
+    runs: list[int] = []
+    before = -1
     for author in authors:
-        if author != before:
-            if before is not None:
-                packed += wire.uint(before) + wire.uint(run)
-            before, run = author, 0
-        run += 1
-    return packed if before is None else packed + wire.uint(before) + wire.uint(run)
+        if author == before:
+            runs[-1] += 1
+        else:
+            runs += (author, 1)
+            before = author
+    if not runs or max(runs) < 0x80:
+        return bytes(runs)
+    return b"".join(map(wire.uint, runs))
 
 
 def unpack_authors(packed: bytes) -> list[tuple[int, int]]:

@@ -70,26 +70,30 @@ class Pace:
     What one struct costs grows with the items at its place, from less than a microsecond to milliseconds.
     """
 
-    __slots__ = ("_was_slow", "clock", "structs")
+    __slots__ = ("_careful", "clock", "structs")
 
     FEWEST: Final = 8
     """What work that may be costly begins with."""
     MOST: Final = 400
+    CAREFUL: Final = 16
+    """Pieces of work to be careful with after a slow one: that may just have been a busy machine."""
 
     def __init__(self, clock: Clock = time.perf_counter) -> None:
         self.clock = clock
         self.structs = self.FEWEST
-        self._was_slow = False
+        self._careful = 0
 
     def begin(self, *, is_large: bool) -> None:
-        """Begin with little where more may be costly: in large work, or if the document was slow before."""
-        if is_large or self._was_slow:
+        """Begin with little where more may be costly: in large work, and in a document that was slow just
+        now."""
+        if is_large or self._careful:
             self.structs = min(self.structs, self.FEWEST)
+            self._careful = max(0, self._careful - 1)
 
     def took(self, seconds: float, *, is_full: bool) -> None:
         """Learn from the last ones. ``is_full``: there were as many as allowed."""
         if seconds > SLICE_SECONDS / 2:
             self.structs = max(1, self.structs // 2)
-            self._was_slow = True
+            self._careful = self.CAREFUL
         elif is_full and seconds < SLICE_SECONDS / 8:
             self.structs = min(self.MOST, self.structs * 2)

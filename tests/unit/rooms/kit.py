@@ -331,7 +331,7 @@ class House:
     ) -> None:
         self.store = store or ScriptedStore(holds=holds)
         self.notes = Notes()
-        self.compactor = Compactor(self.store, run=at_once)
+        self.compactor = Compactor(self.store, run=at_once, share=1)
         self.registry = Registry(
             self.store,
             limits=limits,

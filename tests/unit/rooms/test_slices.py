@@ -83,6 +83,12 @@ def test_the_pace_follows_what_structs_cost() -> None:
         pace.took(0.0, is_full=True)
     pace.begin(is_large=False)
     assert pace.structs == Pace.FEWEST, "it was slow before"
+    for _ in range(Pace.CAREFUL):
+        pace.begin(is_large=False)
+    for _ in range(10):
+        pace.took(0.0, is_full=True)
+    pace.begin(is_large=False)
+    assert pace.structs == Pace.MOST, "that was long ago"
 
 
 def test_large_work_begins_with_little() -> None:
