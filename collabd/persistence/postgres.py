@@ -18,6 +18,8 @@ from .postgres_authors import Authors, clean
 from .postgres_commit import Committer
 from .postgres_connection import QUERIES, UNAVAILABLE, connect, open_pool, reason
 from .postgres_write import Append
+from .reading import Place
+from .records import BEGINNING, DumpPlace
 from .records import Record as StoreRecord
 
 if TYPE_CHECKING:
@@ -153,7 +155,7 @@ class PostgresStore:
         self, document_id: int, *, after: int = 0, upto: int | None = None, updates: bool = True
     ) -> AsyncIterator[list[HistoryEntry]]:
         async with self._reading() as connection:
-            place: postgres_log.Place | None
+            place: Place | None
             place = await postgres_log.begin_history(connection, document_id, after)
         while place is not None:
             async with self._reading() as connection:
@@ -218,7 +220,7 @@ class PostgresStore:
             return await postgres_repair.set_aside(connection, document_id)
 
     async def dump(self) -> AsyncIterator[list[StoreRecord]]:
-        place: postgres_records.Place | None = postgres_records.BEGINNING
+        place: DumpPlace | None = BEGINNING
         while place is not None:
             async with self._reading() as connection:
                 records, place = await postgres_records.read(connection, place)

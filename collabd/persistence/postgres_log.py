@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from collabd.errors import DocumentDamaged, DocumentDeleted
 
@@ -12,6 +11,7 @@ from . import postgres_authors, rows
 from .base import DocumentInfo, HistoryEntry, LoggedUpdate, StoredDocument
 from .listing import beyond
 from .postgres_connection import QUERIES
+from .reading import Chunk, Parts, Place, author_numbers, checked, entries_of, first_group, tail_of
 from .rows import Row
 
 if TYPE_CHECKING:
@@ -121,51 +121,12 @@ async def _tail(connection: "Connection", info: DocumentInfo, after: int) -> lis
     refused = await rejected(connection, info.id)
     history = await read_segments(connection, info.id, segments)
     count = len(records) + len(history)
-    return await in_thread_if_many(count, _assemble, info, after, records, history, refused)
-
-
-def _assemble(
-    info: DocumentInfo, after: int, records: Sequence["Record"], history: list[Row], refused: set[int]
-) -> list[LoggedUpdate]:
-    tail: list[LoggedUpdate] = []
-    reached = after
-    if history:
-        for row in sorted(history + checked(records)):
-            if row.first > reached + 1:
-                raise _lacking(info, reached + 1, row.first - 1)
-            reached = row.seq
-            tail += rows.logged(row)
-    else:
-        # Nothing but what it takes, since logs are long: one never compacted may have a row for each key.
-        for seq, count, at, authors, payload, expected in records:
-            if zlib.crc32(authors, zlib.crc32(payload)) != expected:
-                raise DocumentDamaged(f"the log of {info.name} at {seq} does not match its checksum")
-            if seq - count > reached:
-                raise _lacking(info, reached + 1, seq - count)
-            reached = seq
-            if count == 1 and payload and payload[0] < 0x80 and payload[0] == len(payload) - 1:
-                tail.append(LoggedUpdate(seq, payload[1:]))
-            else:
-                tail += rows.logged(rows.checked(Row(seq, count, at, authors, payload), expected))
-    if reached < info.head:
-        raise _lacking(info, reached + 1, info.head)
-    if refused or (tail and tail[0].seq <= after):
-        tail = [logged for logged in tail if logged.seq > after and logged.seq not in refused]
-    return tail
-
-
-def _lacking(info: DocumentInfo, first: int, last: int) -> DocumentDamaged:
-    return DocumentDamaged(f"{info.name} lacks its updates {first} to {last}")
+    return await in_thread_if_many(count, tail_of, info, after, records, history, refused)
 
 
 async def rejected(connection: "Connection", document_id: int) -> set[int]:
     """The numbers of a document's updates that are not applicable."""
     return {seq for (seq,) in await connection.fetch(QUERIES["read_rejected"], document_id)}
-
-
-def checked(records: Iterable["Record"]) -> list[Row]:
-    """Rows of the log, each checked. Raises DocumentDamaged."""
-    return [rows.checked(Row(*row), expected) for *row, expected in records]
 
 
 async def read_rows(
@@ -176,7 +137,7 @@ async def read_rows(
     return await in_thread_if_many(len(records), checked, records)
 
 
-async def read_parts(connection: "Connection", document_id: int) -> list[tuple[int, int]]:
+async def read_parts(connection: "Connection", document_id: int) -> Parts:
     """First and last number of each segment of a document, by the first. They may overlap."""
     return [(first, seq) for first, seq in await connection.fetch(QUERIES["read_parts"], document_id)]
 
@@ -201,27 +162,6 @@ def _unpacked(records: Sequence["Record"], updates: bool) -> list[Row]:
     return found
 
 
-class Place(NamedTuple):
-    """How far a reader of history has come."""
-
-    generation: int
-    """Of the document, when reading began."""
-    snapshot_seq: int
-    parts: list[tuple[int, int]]
-    """Segments still to be read."""
-    stragglers: list[Row]
-    """Rows of the log from under the snapshot still to be given out: early ones."""
-    after: int
-    """The last number given out."""
-
-
-class Chunk(NamedTuple):
-    """Some entries of history, and where to go on; None at the end."""
-
-    entries: list[HistoryEntry]
-    place: Place | None
-
-
 async def begin_history(connection: "Connection", document_id: int, after: int) -> Place:
     """Where to begin reading what holds numbers above ``after``."""
     row = await connection.fetchrow(QUERIES["read_place"], document_id)
@@ -242,12 +182,9 @@ async def read_history(
     row = await connection.fetchrow(QUERIES["read_place"], document_id)
     if row is not None and row[0] != place.generation:
         place = await begin_history(connection, document_id, place.after)
-    parts, stragglers, after = list(place.parts), list(place.stragglers), place.after
+    parts, stragglers, after = place.parts, place.stragglers, place.after
     if parts:
-        seqs, end = [], parts[0][1]
-        while parts and parts[0][0] <= end:
-            seqs.append(parts[0][1])
-            end = max(end, parts.pop(0)[1])
+        seqs, end, parts = first_group(parts)
         found = await read_segments(connection, document_id, seqs, updates=updates)
         found += [row for row in stragglers if row.seq <= end]
         stragglers = [row for row in stragglers if row.seq > end]
@@ -270,14 +207,5 @@ async def _entries(
     connection: "Connection", document_id: int, found: Sequence[Row], updates: bool
 ) -> list[HistoryEntry]:
     refused = await rejected(connection, document_id) if updates else set()
-    authors = await postgres_authors.read(
-        connection, (number for row in found for number, _ in rows.unpack_authors(row.authors))
-    )
-    entries = []
-    for row in found:
-        held = rows.unpack(row.payload) if updates else []
-        if refused and len(held) == row.count:
-            held = [update for seq, update in enumerate(held, row.first) if seq not in refused]
-        runs = tuple((authors[number], count) for number, count in rows.unpack_authors(row.authors))
-        entries.append(HistoryEntry(row.seq, row.count, row.at, runs, held))
-    return entries
+    authors = await postgres_authors.read(connection, author_numbers(found))
+    return entries_of(found, authors, refused, updates=updates)

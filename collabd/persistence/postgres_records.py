@@ -3,15 +3,18 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from . import postgres_authors, postgres_history, postgres_log, rows
 from .base import UNKNOWN, Author, HistoryEntry
 from .postgres_connection import QUERIES
+from .reading import author_numbers, entries_of, first_group
 from .records import (
+    AUTHORS,
     AsideRecord,
     AuthorRecord,
     DocumentRecord,
+    DumpPlace,
     EntryRecord,
     Record,
     RejectedRecord,
@@ -23,29 +26,11 @@ from .rows import Row
 if TYPE_CHECKING:
     from .postgres_connection import Connection
 
-AUTHORS: Final = 5_000
-"""Authors that are read at a time."""
 LOG_ROWS: Final = 200
 """Rows of the log that are read at a time; each may be large."""
 
 
-class Place(NamedTuple):
-    """How far a reader has come."""
-
-    author: int | None
-    """The connection of the last author read; None once all were."""
-    document: int
-    """The document that is read, or was read last."""
-    parts: list[tuple[int, int]]
-    """Segments of it still to be read."""
-    row: int | None
-    """Number of the last row of its log that was read; None once all were."""
-
-
-BEGINNING: Final = Place(0, 0, [], None)
-
-
-async def read(connection: "Connection", place: Place) -> tuple[list[Record], Place | None]:
+async def read(connection: "Connection", place: DumpPlace) -> tuple[list[Record], DumpPlace | None]:
     """Some records, perhaps none, and where to go on; None at the end. See ``Store.dump``."""
     if place.author is not None:
         found = await connection.fetch(QUERIES["dump_authors"], place.author, AUTHORS)
@@ -54,11 +39,7 @@ async def read(connection: "Connection", place: Place) -> tuple[list[Record], Pl
     if place.row is None:
         return await _begin_document(connection, place.document)
     if place.parts:
-        parts = list(place.parts)
-        seqs, end = [], parts[0][1]
-        while parts and parts[0][0] <= end:  # what overlaps is sorted together
-            seqs.append(parts[0][1])
-            end = max(end, parts.pop(0)[1])
+        seqs, _, parts = first_group(place.parts)
         history = sorted(await postgres_log.read_segments(connection, place.document, seqs))
         records = await _entries(connection, place.document, history, in_log=False)
         return records, place._replace(parts=parts)
@@ -67,7 +48,7 @@ async def read(connection: "Connection", place: Place) -> tuple[list[Record], Pl
     return records, place._replace(row=log[-1].seq if log else None)
 
 
-async def _begin_document(connection: "Connection", after: int) -> tuple[list[Record], Place | None]:
+async def _begin_document(connection: "Connection", after: int) -> tuple[list[Record], DumpPlace | None]:
     """The next document, but for its entries."""
     row = await connection.fetchrow(QUERIES["dump_document"], after)
     if row is None:
@@ -86,29 +67,14 @@ async def _begin_document(connection: "Connection", after: int) -> tuple[list[Re
         what = f"the snapshot of {document.name}"
         state = await asyncio.to_thread(rows.unpack_state, rows.State(*stored), what)
         records.append(SnapshotRecord(document.id, seq, at, tuple(early), state))
-    return records, Place(None, document.id, await postgres_log.read_parts(connection, document.id), 0)
+    return records, DumpPlace(None, document.id, await postgres_log.read_parts(connection, document.id), 0)
 
 
 async def _entries(
     connection: "Connection", document: int, found: Sequence[Row], *, in_log: bool
 ) -> list[Record]:
-    authors = await postgres_authors.read(
-        connection, (number for row in found for number, _ in rows.unpack_authors(row.authors))
-    )
-    return [
-        EntryRecord(
-            document,
-            HistoryEntry(
-                row.seq,
-                row.count,
-                row.at,
-                tuple((authors[number], count) for number, count in rows.unpack_authors(row.authors)),
-                rows.unpack(row.payload),
-            ),
-            in_log,
-        )
-        for row in found
-    ]
+    authors = await postgres_authors.read(connection, author_numbers(found))
+    return [EntryRecord(document, entry, in_log) for entry in entries_of(found, authors)]
 
 
 async def take_in(connection: "Connection", records: Sequence[Record]) -> None:

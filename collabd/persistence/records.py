@@ -3,9 +3,10 @@
 A document is known by its id, so that documents deleted under the same name stay apart.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .base import Author, HistoryEntry, Version
+from .reading import Parts
 
 
 class AuthorRecord(NamedTuple):
@@ -81,3 +82,23 @@ Record = (
     | EntryRecord
     | SnapshotRecord
 )
+
+
+AUTHORS: Final = 5_000
+"""Authors that are read at a time."""
+
+
+class DumpPlace(NamedTuple):
+    """How far a reader has come."""
+
+    author: int | None
+    """The connection of the last author read; None once all were."""
+    document: int
+    """The document that is read, or was read last."""
+    parts: Parts
+    """Segments of it still to be read."""
+    row: int | None
+    """Number of the last row of its log that was read; None once all were."""
+
+
+BEGINNING: Final = DumpPlace(0, 0, [], None)

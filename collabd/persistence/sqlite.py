@@ -38,7 +38,8 @@ from .base import (
     StoredDocument,
     Version,
 )
-from .records import Record
+from .reading import Chunk, Place
+from .records import BEGINNING, DumpPlace, Record
 
 logger = logging.getLogger(__name__)
 
@@ -179,11 +180,11 @@ class SQLiteStore:
     async def history(
         self, document_id: int, *, after: int = 0, upto: int | None = None, updates: bool = True
     ) -> AsyncIterator[list[HistoryEntry]]:
-        place: sqlite_log.Place | None = await self._call(
+        place: Place | None = await self._call(
             lambda connection: sqlite_log.begin_history(connection, document_id, after)
         )
 
-        def read(connection: sqlite3.Connection) -> sqlite_log.Chunk:
+        def read(connection: sqlite3.Connection) -> Chunk:
             assert place is not None, "there is more"
             return sqlite_log.read_history(connection, document_id, place, upto, updates)
 
@@ -244,7 +245,7 @@ class SQLiteStore:
         return await self._call(lambda connection: sqlite_repair.set_aside(connection, document_id))
 
     async def dump(self) -> AsyncIterator[list[Record]]:
-        place: sqlite_records.Place | None = sqlite_records.BEGINNING
+        place: DumpPlace | None = BEGINNING
         while place is not None:
             records, place = await self._call(partial(sqlite_records.read, place=place))
             if records:

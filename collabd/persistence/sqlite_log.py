@@ -3,15 +3,15 @@
 import json
 import logging
 import sqlite3
-import zlib
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from collabd.errors import DocumentDamaged, DocumentDeleted
 
 from . import rows
 from .base import UNKNOWN, Author, DocumentInfo, HistoryEntry, LoggedUpdate, StoredDocument
 from .listing import beyond
+from .reading import Chunk, Parts, Place, author_numbers, checked, entries_of, first_group, tail_of
 from .rows import Row
 
 logger = logging.getLogger(__name__)
@@ -124,53 +124,9 @@ def _early(
 def _tail(connection: sqlite3.Connection, info: DocumentInfo, after: int) -> list[LoggedUpdate]:
     """The updates above a number, none of which may be missing."""
     segments = [seq for _, seq in read_parts(connection, info.id) if seq > after]
-    if not segments:
-        tail, reached = _log_above(connection, info, after)
-    else:
-        found = read_segments(connection, info.id, segments)
-        found += read_rows(connection, info.id, "AND seq > :after", after=after)
-        tail, reached = [], after
-        for row in sorted(found):
-            if row.first > reached + 1:
-                raise _lacking(info, reached + 1, row.first - 1)
-            reached = row.seq
-            tail += rows.logged(row)
-    if reached < info.head:
-        raise _lacking(info, reached + 1, info.head)
-    refused = rejected(connection, info.id)
-    if refused or (tail and tail[0].seq <= after):
-        tail = [logged for logged in tail if logged.seq > after and logged.seq not in refused]
-    return tail
-
-
-def _log_above(
-    connection: sqlite3.Connection, info: DocumentInfo, after: int
-) -> tuple[list[LoggedUpdate], int]:
-    """What the log holds above a number, and up to where.
-
-    Nothing but what it takes, since logs are long: a document never compacted may have a row for each key.
-    """
-    tail: list[LoggedUpdate] = []
-    reached = after
-    for seq, count, authors, payload, expected in connection.execute(
-        """SELECT seq, count, authors, payload, checksum FROM log
-        WHERE document = ? AND seq > ? ORDER BY seq""",
-        (info.id, after),
-    ):
-        if zlib.crc32(authors, zlib.crc32(payload)) != expected:
-            raise DocumentDamaged(f"the log of {info.name} at {seq} does not match its checksum")
-        if seq - count > reached:
-            raise _lacking(info, reached + 1, seq - count)
-        reached = seq
-        if count == 1 and payload and payload[0] < 0x80 and payload[0] == len(payload) - 1:
-            tail.append(LoggedUpdate(seq, payload[1:]))
-        else:
-            tail += rows.logged(rows.checked(Row(seq, count, 0.0, authors, payload), expected))
-    return tail, reached
-
-
-def _lacking(info: DocumentInfo, first: int, last: int) -> DocumentDamaged:
-    return DocumentDamaged(f"{info.name} lacks its updates {first} to {last}")
+    history = read_segments(connection, info.id, segments)
+    log = connection.execute(_ROW + "AND seq > :after ORDER BY seq", {"document": info.id, "after": after})
+    return tail_of(info, after, log, history, rejected(connection, info.id))
 
 
 def rejected(connection: sqlite3.Connection, document_id: int) -> set[int]:
@@ -184,15 +140,10 @@ def read_rows(
     connection: sqlite3.Connection, document_id: int, which: str, **parameters: object
 ) -> list[Row]:
     """Rows of a document's log, each checked. ``which`` continues the WHERE clause."""
-    found = []
-    for seq, count, at, authors, payload, expected in connection.execute(
-        _ROW + which, {"document": document_id, **parameters}
-    ):
-        found.append(rows.checked(Row(seq, count, at, authors, payload), expected))
-    return found
+    return checked(connection.execute(_ROW + which, {"document": document_id, **parameters}))
 
 
-def read_parts(connection: sqlite3.Connection, document_id: int) -> list[tuple[int, int]]:
+def read_parts(connection: sqlite3.Connection, document_id: int) -> Parts:
     """First and last number of each segment of a document, by the first. They may overlap."""
     return list(
         connection.execute(
@@ -215,27 +166,6 @@ def read_segments(
         rows.verify(payload, expected, what, meta)
         found += rows.unpack_segment(meta, payload if updates else None, what)
     return found
-
-
-class Place(NamedTuple):
-    """How far a reader of history has come."""
-
-    generation: int
-    """Of the document, when reading began."""
-    snapshot_seq: int
-    parts: list[tuple[int, int]]
-    """Segments still to be read."""
-    stragglers: list[Row]
-    """Rows of the log from under the snapshot still to be given out: early ones."""
-    after: int
-    """The last number given out."""
-
-
-class Chunk(NamedTuple):
-    """Some entries of history, and where to go on; None at the end."""
-
-    entries: list[HistoryEntry]
-    place: Place | None
 
 
 def begin_history(connection: sqlite3.Connection, document_id: int, after: int) -> Place:
@@ -264,12 +194,9 @@ def read_history(
     ).fetchone()
     if generation is not None and generation[0] != place.generation:
         place = begin_history(connection, document_id, place.after)
-    parts, stragglers, after = list(place.parts), list(place.stragglers), place.after
+    parts, stragglers, after = place.parts, place.stragglers, place.after
     if parts:
-        seqs, end = [], parts[0][1]
-        while parts and parts[0][0] <= end:
-            seqs.append(parts[0][1])
-            end = max(end, parts.pop(0)[1])
+        seqs, end, parts = first_group(parts)
         found = read_segments(connection, document_id, seqs, updates=updates)
         found += [row for row in stragglers if row.seq <= end]
         stragglers = [row for row in stragglers if row.seq > end]
@@ -293,17 +220,8 @@ def _entries(
     connection: sqlite3.Connection, document_id: int, found: Sequence[Row], updates: bool
 ) -> list[HistoryEntry]:
     refused = rejected(connection, document_id) if updates else set()
-    authors = read_authors(
-        connection, (number for row in found for number, _ in rows.unpack_authors(row.authors))
-    )
-    entries = []
-    for row in found:
-        held = rows.unpack(row.payload) if updates else []
-        if refused and len(held) == row.count:
-            held = [update for seq, update in enumerate(held, row.first) if seq not in refused]
-        runs = tuple((authors[number], count) for number, count in rows.unpack_authors(row.authors))
-        entries.append(HistoryEntry(row.seq, row.count, row.at, runs, held))
-    return entries
+    authors = read_authors(connection, author_numbers(found))
+    return entries_of(found, authors, refused, updates=updates)
 
 
 def read_authors(connection: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Author]:

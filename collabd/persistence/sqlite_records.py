@@ -3,14 +3,17 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from . import rows, sqlite_history, sqlite_log
 from .base import UNKNOWN, Author, HistoryEntry
+from .reading import author_numbers, entries_of, first_group
 from .records import (
+    AUTHORS,
     AsideRecord,
     AuthorRecord,
     DocumentRecord,
+    DumpPlace,
     EntryRecord,
     Record,
     RejectedRecord,
@@ -19,30 +22,11 @@ from .records import (
 )
 from .rows import Row
 
-AUTHORS: Final = 5_000
-"""Authors that are read at a time."""
-
 LOG_BYTES: Final = 4 * 1024 * 1024
 """Payload of the log that is read at a time, at least."""
 
 
-class Place(NamedTuple):
-    """How far a reader has come."""
-
-    author: int | None
-    """The connection of the last author read; None once all were."""
-    document: int
-    """The document that is read, or was read last."""
-    parts: list[tuple[int, int]]
-    """Segments of it still to be read."""
-    row: int | None
-    """Number of the last row of its log that was read; None once all were."""
-
-
-BEGINNING: Final = Place(0, 0, [], None)
-
-
-def read(connection: sqlite3.Connection, place: Place) -> tuple[list[Record], Place | None]:
+def read(connection: sqlite3.Connection, place: DumpPlace) -> tuple[list[Record], DumpPlace | None]:
     """Some records, perhaps none, and where to go on; None at the end. See ``Store.dump``."""
     if place.author is not None:
         return _read_authors(connection, place, place.author)
@@ -52,8 +36,8 @@ def read(connection: sqlite3.Connection, place: Place) -> tuple[list[Record], Pl
 
 
 def _read_authors(
-    connection: sqlite3.Connection, place: Place, after: int
-) -> tuple[list[Record], Place | None]:
+    connection: sqlite3.Connection, place: DumpPlace, after: int
+) -> tuple[list[Record], DumpPlace | None]:
     found = connection.execute(
         """SELECT connection, principal, name, address, last_at FROM authors
         WHERE connection > ? ORDER BY connection LIMIT ?""",
@@ -63,7 +47,9 @@ def _read_authors(
     return [*authors], place._replace(author=authors[-1].author.connection if authors else None)
 
 
-def _begin_document(connection: sqlite3.Connection, place: Place) -> tuple[list[Record], Place | None]:
+def _begin_document(
+    connection: sqlite3.Connection, place: DumpPlace
+) -> tuple[list[Record], DumpPlace | None]:
     """The next document, but for its entries."""
     row = connection.execute(
         """SELECT id, name, created_at, deleted_at, quarantine FROM documents
@@ -94,19 +80,15 @@ def _begin_document(connection: sqlite3.Connection, place: Place) -> tuple[list[
         seq, at, early, *stored = snapshot
         state = rows.unpack_state(rows.State(*stored), f"the snapshot of {document.name}")
         records.append(SnapshotRecord(document.id, seq, at, tuple(json.loads(early)), state))
-    return records, Place(None, document.id, sqlite_log.read_parts(connection, document.id), 0)
+    return records, DumpPlace(None, document.id, sqlite_log.read_parts(connection, document.id), 0)
 
 
 def _read_entries(
-    connection: sqlite3.Connection, place: Place, after: int
-) -> tuple[list[Record], Place | None]:
+    connection: sqlite3.Connection, place: DumpPlace, after: int
+) -> tuple[list[Record], DumpPlace | None]:
     """The next entries of a document, those in history first."""
     if place.parts:
-        parts = list(place.parts)
-        seqs, end = [], parts[0][1]
-        while parts and parts[0][0] <= end:  # what overlaps is sorted together
-            seqs.append(parts[0][1])
-            end = max(end, parts.pop(0)[1])
+        seqs, _, parts = first_group(place.parts)
         found = sorted(sqlite_log.read_segments(connection, place.document, seqs))
         return _entries(connection, place.document, found, in_log=False), place._replace(parts=parts)
     found, size = [], 0
@@ -128,23 +110,8 @@ def _read_entries(
 def _entries(
     connection: sqlite3.Connection, document: int, found: Sequence[Row], *, in_log: bool
 ) -> list[Record]:
-    authors = sqlite_log.read_authors(
-        connection, (number for row in found for number, _ in rows.unpack_authors(row.authors))
-    )
-    return [
-        EntryRecord(
-            document,
-            HistoryEntry(
-                row.seq,
-                row.count,
-                row.at,
-                tuple((authors[number], count) for number, count in rows.unpack_authors(row.authors)),
-                rows.unpack(row.payload),
-            ),
-            in_log,
-        )
-        for row in found
-    ]
+    authors = sqlite_log.read_authors(connection, author_numbers(found))
+    return [EntryRecord(document, entry, in_log) for entry in entries_of(found, authors)]
 
 
 def take_in(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
