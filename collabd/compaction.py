@@ -29,6 +29,7 @@ from collabd.protocol.ranges import IdRanges
 from collabd.protocol.squash import squash
 from collabd.protocol.update import check_update
 from collabd.protocol.walk import walk
+from collabd.rooms.loading import rebuild
 from collabd.rooms.replica import EMPTY_UPDATE, Replica, reraise_unless_pycrdt
 from collabd.rooms.snapshot import pack
 from collabd.rooms.state import Early
@@ -80,17 +81,10 @@ def _squashed(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> _Rebuilt 
 
 
 def _one_by_one(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> _Rebuilt:
-    logged = []
-    rejected = []
-    for seq, update in tail:
-        try:
-            logged.append(Early(seq, update, check_update(update)))
-        except MalformedInput:
-            rejected.append(seq)
-    replica = Replica.build(snapshot or EMPTY_UPDATE, logged)
+    replica, logged, refused = rebuild(snapshot, tail)
     waiting = replica.known.waiting
     early = [seq for seq, update, _ in logged if seq not in replica.rejected and update in waiting]
-    return replica, early, rejected + replica.rejected
+    return replica, early, refused + replica.rejected
 
 
 def _verified(state: bytes, replica: Replica) -> Intake:

@@ -1,7 +1,6 @@
 """A document out of the store, without holding up the event loop."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -25,8 +24,6 @@ LARGE_UPDATE: Final = 8 * 1024
 """Bytes from which on an update is checked in another process: that takes up to 2 ms per 1,000 bytes."""
 LARGE_SNAPSHOT: Final = 16 * 1024
 """Bytes from which on a snapshot is read there; it takes about 0.5 ms per 1,000 bytes."""
-
-
 MANY_UPDATES: Final = 200
 """Updates from which on a log is squashed first."""
 
@@ -103,13 +100,35 @@ class _Pause:
             self._until = self._clock() + SLICE_SECONDS
 
 
-def try_out(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> None:
-    """Make a replica of what is stored, and forget it."""
-    logged = []
+class Rebuilt(NamedTuple):
+    """What came of a stored document."""
+
+    replica: Replica
+    logged: list[Early]
+    """The updates behind its snapshot that pass today's check."""
+    refused: list[int]
+    """The numbers of those that do not."""
+
+
+def rebuild(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> Rebuilt:
+    """Make a replica of what is stored, update by update, without a break.
+
+    Raises:
+        DocumentDamaged: the snapshot cannot be used.
+    """
+    logged: list[Early] = []
+    refused: list[int] = []
     for seq, update in tail:
-        with contextlib.suppress(MalformedInput):
+        try:
             logged.append(Early(seq, update, check_update(update)))
-    Replica.build(snapshot or EMPTY_UPDATE, logged)
+        except MalformedInput:
+            refused.append(seq)
+    return Rebuilt(Replica.build(snapshot or EMPTY_UPDATE, logged), logged, refused)
+
+
+def try_out(snapshot: bytes | None, tail: Sequence[LoggedUpdate]) -> None:
+    """Make a replica of what is stored, and forget it: in another process, from which none can be sent."""
+    rebuild(snapshot, tail)
 
 
 async def read_snapshot(snapshot: bytes, runner: Runner) -> Intake | None:
