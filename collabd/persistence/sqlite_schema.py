@@ -12,7 +12,7 @@ from sqlite_utils import Database, Migrations
 
 from collabd.errors import StoreError
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """The schema this program writes."""
 
 migrations = Migrations("collabd")
@@ -113,6 +113,28 @@ def history(db: Database) -> None:
         )""")
     # Programs of schema 1 would take what is in segments for lost.
     db.execute("UPDATE about SET value = 2 WHERE key = 'oldest_program'")
+
+
+@migrations()
+def log_with_index(db: Database) -> None:
+    # In a table without rowid a search reads every row it compares with as a whole, which takes milliseconds
+    # where rows are large, also for documents that just lie beside such a row.
+    db.execute("""
+        CREATE TABLE new_log (
+            document INTEGER NOT NULL REFERENCES documents (id),
+            seq INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            at REAL NOT NULL,
+            payload BLOB NOT NULL,
+            checksum INTEGER NOT NULL,
+            authors BLOB NOT NULL DEFAULT x'',
+            PRIMARY KEY (document, seq)
+        )""")
+    db.execute("""
+        INSERT INTO new_log
+        SELECT document, seq, count, at, payload, checksum, authors FROM log ORDER BY document, seq""")
+    db.execute("DROP TABLE log")
+    db.execute("ALTER TABLE new_log RENAME TO log")
 
 
 def prepare(connection: sqlite3.Connection) -> None:

@@ -345,6 +345,32 @@ async def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> N
     await store.close()
 
 
+async def test_a_file_of_the_second_schema_is_brought_up_to_date(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        sqlite_schema.migrations.apply(Database(connection), stop_before="log_with_index")
+        connection.execute("INSERT INTO documents (id, name, created_at) VALUES (1, 'notes', 5.0)")
+        connection.execute("INSERT INTO authors VALUES (7, 70, 'ann', 'Ann', '', 6.0)")
+        for seq in (1, 2):
+            payload, authors = rows.pack([b"%d" % seq]), rows.pack_authors([7])
+            row = (1, seq, 1, 6.0, payload, rows.checksum(payload, authors), authors)
+            connection.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        connection.commit()
+    store = await reopened(path)
+    entries = [entry async for some in store.history(1) for entry in some]
+    assert [(entry.seq, entry.updates) for entry in entries] == [(1, [b"1"]), (2, [b"2"])]
+    assert {author.name for entry in entries for author, _ in entry.authors} == {"Ann"}
+    assert (await store.append("notes", 1, [b"3"])).last_seq == 3
+    await store.close()
+
+
+async def test_no_search_reads_large_rows_it_compares_with(store: SQLiteStore) -> None:
+    def without_rowid(connection: sqlite3.Connection) -> set[str]:
+        kinds = connection.execute("SELECT name, wr FROM pragma_table_list WHERE schema = 'main'")
+        return {name for name, is_without_rowid in kinds if is_without_rowid}
+
+    assert not {"log", "segments", "snapshots"} & await store._call(without_rowid)
+
+
 # A store that cannot commit for a while
 
 
