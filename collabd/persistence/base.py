@@ -145,6 +145,9 @@ class Store(Protocol):
     was_interrupted: bool
     """Whether a process that used the store before ended without closing it. Known after :meth:`start`."""
 
+    is_shared: bool
+    """Whether other processes may write to it at the same time."""
+
     async def start(self) -> None:
         """Open the store and bring its schema up to date.
 
@@ -191,7 +194,8 @@ class Store(Protocol):
         ``authors`` says who sent each; empty if nobody knows. ``document_id`` is None for a document not seen
         in the store so far: the commit creates it. The future is done once the batch survives a power cut. It
         stays pending while the store cannot commit, and is retried until it can, never so that it is
-        committed twice. A caller may hand over the next batch before the last is committed.
+        committed twice: if that cannot be told for certain any more, it is given up. A caller may hand over
+        the next batch before the last is committed.
 
         Set ``revive`` to create a new document under a deleted name, ``first`` to commit only if nothing was
         committed to the document before but what was rejected.
@@ -199,7 +203,7 @@ class Store(Protocol):
         Raises (in the future):
             DocumentDeleted: the document, or the name, was deleted.
             DocumentExists: ``first`` was set, and something else was faster.
-            StoreUnavailable: the store was closed before it could commit.
+            StoreUnavailable: the store was closed before it could commit, or the batch was given up.
         """
 
     async def reject(self, document_id: int, seqs: Sequence[int]) -> None:
@@ -211,6 +215,10 @@ class Store(Protocol):
         Raises:
             DocumentDeleted: the name holds a tombstone.
         """
+
+    async def find_all(self, names: Sequence[str]) -> dict[str, DocumentInfo]:
+        """Look up, by name, the live documents that are called one of these. What was handed over to be
+        committed may or may not be told of yet."""
 
     async def documents(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[DocumentInfo]:
         """List live documents whose name starts with ``prefix``, by name, beginning after the name

@@ -83,6 +83,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.was_interrupted = False
+        self.is_shared = False
         self._by_id: dict[int, _Document] = {}
         self._by_name: dict[str, _Document] = {}
         self._authors: dict[int, tuple[Author, float]] = {}
@@ -162,6 +163,10 @@ class MemoryStore:
     async def find(self, name: str) -> DocumentInfo | None:
         document = self._find(name)
         return None if document is None else document.info
+
+    async def find_all(self, names: Sequence[str]) -> dict[str, DocumentInfo]:
+        found = [self._by_name[name] for name in names if name in self._by_name]
+        return {document.name: document.info for document in found if not document.deleted}
 
     async def documents(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[DocumentInfo]:
         names = sorted(

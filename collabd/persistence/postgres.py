@@ -46,6 +46,7 @@ class PostgresStore:
         self._authors = Authors()
         self._process: int | None = None
         self.was_interrupted = False
+        self.is_shared = True
 
     async def start(self) -> None:
         self._authors.forget()
@@ -122,6 +123,10 @@ class PostgresStore:
     async def find(self, name: str) -> DocumentInfo | None:
         async with self._connection() as connection:
             return await postgres_log.find(connection, name)
+
+    async def find_all(self, names: Sequence[str]) -> dict[str, DocumentInfo]:
+        async with self._connection(settled=False) as connection:
+            return await postgres_log.find_all(connection, names)
 
     async def documents(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[DocumentInfo]:
         async with self._connection() as connection:

@@ -7,6 +7,7 @@ committed is tried again until it can; how it is not committed twice is told in 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -220,7 +221,8 @@ class Committer:
             outcomes = {group[0]: why}
         except BaseException:
             for append in group:
-                append.tried = True
+                if append.tried_at is None:
+                    append.tried_at = time.monotonic()
             raise
         self._alone = max(0, self._alone - 1)
         done = {append for append, outcome in outcomes.items() if outcome is not None}

@@ -3,22 +3,18 @@
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from collabd.errors import DocumentDeleted
 
 from . import postgres_authors, postgres_log, rows
 from .base import Compaction, HistoryEntry, Version
 from .postgres_connection import QUERIES
+from .postgres_write import BATCHES_REMEMBERED
 from .rows import Row, Segment
 
 if TYPE_CHECKING:
     from .postgres_connection import Connection
-
-BATCHES_REMEMBERED: Final = 900.0
-"""Seconds for which it stays known that compaction moved a batch. A node that does not get the answer to a
-commit, cannot reach the server for longer than that, and finds that another node has compacted the document
-meanwhile commits the batch again; applied twice, an update changes nothing."""
 
 
 class Conflict(Exception):

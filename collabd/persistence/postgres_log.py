@@ -57,6 +57,13 @@ async def find(connection: "Connection", name: str) -> DocumentInfo | None:
     return DocumentInfo(*info)
 
 
+async def find_all(connection: "Connection", names: Sequence[str]) -> dict[str, DocumentInfo]:
+    """See ``Store.find_all``."""
+    possible = [name for name in names if comparable(name) is not None]
+    found = [DocumentInfo(*row) for row in await connection.fetch(QUERIES["find_documents"], possible)]
+    return {info.name: info for info in found}
+
+
 async def documents(connection: "Connection", prefix: str, after: str, limit: int) -> list[DocumentInfo]:
     """See ``Store.documents``."""
     if comparable(prefix) is None:

@@ -5,7 +5,8 @@ locks in the order of their ids, so that nodes cannot deadlock.
 
 When a commit fails, nobody can say whether it happened: the answer may be all that was lost. So each batch
 has a random id, and before it is tried again it is looked for under the locks, which whoever is still busy
-with the first try holds.
+with the first try holds. If it would have been found for certain only some time ago, it is given up: those
+who sent it are told to come back, and bring what is missing.
 """
 
 import asyncio
@@ -14,9 +15,9 @@ import secrets
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from collabd.errors import DocumentDeleted, DocumentExists
+from collabd.errors import DocumentDeleted, DocumentExists, StoreUnavailable
 
 from . import rows
 from .base import Appended, Author
@@ -25,6 +26,12 @@ from .postgres_connection import QUERIES, pairs
 
 if TYPE_CHECKING:
     from .postgres_connection import Connection
+
+
+BATCHES_REMEMBERED: Final = 900.0
+"""Seconds after a batch was committed for which it stays known that compaction moved it."""
+CLOCKS_DIFFER: Final = 300.0
+"""Seconds by which the clocks of two nodes may differ."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,8 +49,9 @@ class Append:
     batch: int = field(default_factory=lambda: secrets.randbits(63))
     number: int = 0
     """Counts what was handed over."""
-    tried: bool = False
-    """Whether a commit that held it failed, perhaps only in its answer."""
+    tried_at: float | None = None
+    """When a commit that held it failed for the first time, perhaps only in its answer, in seconds of the
+    monotonic clock."""
 
 
 _Outcome = Appended | Exception
@@ -61,7 +69,7 @@ async def commit(
     # On their own: a number without a batch does no harm, and locks of theirs are held for no time.
     packed = await authors.pack(connection, [append.authors for append in group], now)
     plain = not avoid_locked and not any(
-        append.tried or append.first or append.document_id is None for append in group
+        append.tried_at is not None or append.first or append.document_id is None for append in group
     )
     if plain:
         ids = {append: append.document_id or 0 for append in group}
@@ -90,12 +98,16 @@ async def _commit_carefully(
     if avoid_locked and len(heads) < len(wanted):
         live = await connection.fetch(QUERIES["live_documents"], wanted)
         held_by_others = {document_id for (document_id,) in live} - heads.keys()
-    found = await _find(connection, [append for append in group if append.tried])
+    tried = [append for append in group if append.tried_at is not None]
+    found = await _find(connection, tried)
+    unknown = await _unknown(connection, [append for append in tried if append not in found], ids, now)
     refused = await _rejected(connection, [ids[append] for append in group if append.first and append in ids])
     for append in group:
         document_id = ids.get(append)
         if append in found:
             outcomes[append] = found[append]
+        elif append in unknown:
+            outcomes[append] = StoreUnavailable(f"nobody can tell whether {append.name} has this")
         elif document_id is None:
             outcomes[append] = _deleted(append)
         elif document_id in held_by_others:
@@ -214,6 +226,23 @@ async def _find(connection: "Connection", tried: Sequence[Append]) -> dict[Appen
     )
     there = {batch: Appended(document_id, seq) for batch, document_id, seq in found}
     return {append: there[append.batch] for append in tried if append.batch in there}
+
+
+async def _unknown(
+    connection: "Connection", lost: Sequence[Append], ids: dict[Append, int], now: float
+) -> set[Append]:
+    """Those of the batches, none of which was found, that may have been committed all the same: compaction
+    moved rows of their document since, and they were tried so long ago that it is forgotten which."""
+    tried_at = {
+        append: now - (time.monotonic() - append.tried_at) - CLOCKS_DIFFER
+        for append in lost
+        if append.tried_at is not None and append in ids
+    }
+    old = [append for append, at in tried_at.items() if at < now - BATCHES_REMEMBERED]
+    if not old:
+        return set()
+    compacted = pairs(await connection.fetch(QUERIES["compacted_at"], [ids[append] for append in old]))
+    return {append for append in old if compacted.get(ids[append], 0.0) >= tried_at[append]}
 
 
 async def _rejected(connection: "Connection", documents: Sequence[int]) -> dict[int, int]:

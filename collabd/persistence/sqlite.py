@@ -90,6 +90,7 @@ class SQLiteStore:
         self._authors = sqlite_history.Authors()
         self._failure: str | None = None
         self.was_interrupted = False
+        self.is_shared = False
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -152,6 +153,9 @@ class SQLiteStore:
 
     async def find(self, name: str) -> DocumentInfo | None:
         return await self._call(lambda connection: sqlite_log.find(connection, name))
+
+    async def find_all(self, names: Sequence[str]) -> dict[str, DocumentInfo]:
+        return await self._call(lambda connection: sqlite_log.find_all(connection, names))
 
     async def documents(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[DocumentInfo]:
         return await self._call(lambda connection: sqlite_log.documents(connection, prefix, after, limit))

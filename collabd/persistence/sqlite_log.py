@@ -65,6 +65,13 @@ def find(connection: sqlite3.Connection, name: str) -> DocumentInfo | None:
     return DocumentInfo(*connection.execute(f"{_FIND} WHERE d.id = ?", (document_id,)).fetchone())
 
 
+def find_all(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, DocumentInfo]:
+    """See ``Store.find_all``."""
+    which = " WHERE d.deleted_at IS NULL AND d.name IN (SELECT value FROM json_each(?))"
+    found = [DocumentInfo(*row) for row in connection.execute(_FIND + which, (json.dumps(names),))]
+    return {info.name: info for info in found}
+
+
 def documents(connection: sqlite3.Connection, prefix: str, after: str, limit: int) -> list[DocumentInfo]:
     """See ``Store.documents``."""
     parameters = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from collabd.errors import DocumentDamaged, MalformedInput, UpdateRejected
-from collabd.persistence.base import LoggedUpdate, StoredDocument
+from collabd.persistence.base import LoggedUpdate, Store, StoredDocument
 from collabd.protocol.intake import Intake
 from collabd.protocol.squash import squash
 from collabd.protocol.update import UpdateSummary, check_large_update, check_update
@@ -26,6 +26,8 @@ LARGE_SNAPSHOT: Final = 16 * 1024
 """Bytes from which on a snapshot is read there; it takes about 0.5 ms per 1,000 bytes."""
 MANY_UPDATES: Final = 200
 """Updates from which on a log is squashed first."""
+MANY_MISSED: Final = 1_000
+"""Updates from which on it is faster to load the document anew than to apply what it lacks."""
 
 
 class Loaded(NamedTuple):
@@ -98,6 +100,35 @@ class _Pause:
         if self._clock() >= self._until:
             await asyncio.sleep(PAUSE_SECONDS)
             self._until = self._clock() + SLICE_SECONDS
+
+
+async def read_missed(
+    store: Store, document_id: int, after: int, upto: int, runner: Runner, clock: Clock = time.perf_counter
+) -> list[Early] | None:
+    """Read the updates with numbers above ``after`` and up to ``upto``; None if a room that lacks them is
+    better made anew: they are too many, or some were rejected, are refused today or are not kept any more.
+
+    Raises:
+        DocumentDamaged: a row cannot be read.
+        StoreUnavailable: the store does not answer.
+    """
+    if upto - after > MANY_MISSED:
+        return None
+    missed: list[Early] = []
+    pause = _Pause(clock)
+    async for entries in store.history(document_id, after=after, upto=upto):
+        for entry in entries:
+            if len(entry.updates) != entry.count:
+                return None
+            for seq, update in enumerate(entry.updates, entry.first):
+                if not after < seq <= upto:
+                    continue
+                try:
+                    missed.append(Early(seq, update, await checked(update, runner)))
+                except MalformedInput:
+                    return None
+                await pause.if_due()
+    return missed if len(missed) == upto - after else None
 
 
 class Rebuilt(NamedTuple):

@@ -4,10 +4,18 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any, Final
 
-from collabd.errors import CollabdError, DocumentDamaged, DocumentDeleted, Overloaded, ShuttingDown, WorkEnded
+from collabd.errors import (
+    CollabdError,
+    DocumentDamaged,
+    DocumentDeleted,
+    Overloaded,
+    ShuttingDown,
+    StoreUnavailable,
+    WorkEnded,
+)
 from collabd.persistence.base import UNKNOWN, Author, Store, StoredDocument
 from collabd.protocol.update import UpdateSummary
 from collabd.worker import Runner, ThreadRunner
@@ -21,6 +29,11 @@ from .slices import Clock
 
 logger = logging.getLogger(__name__)
 
+FOLLOW_SECONDS: Final = 2.0
+"""How often a store that is shared is asked what other processes wrote."""
+FOLLOW_AT_ONCE: Final = 1_000
+"""Documents it is asked about at once."""
+
 
 class Registry:
     """Opens and keeps rooms.
@@ -33,7 +46,8 @@ class Registry:
         reader: reads large documents; not the same, as it must not wait for what somebody sends in masses.
         clock: measures how long the event loop is held up, in seconds.
 
-    :meth:`tick` must be called about every ``keepalive_seconds / 2``; :meth:`run` does.
+    :meth:`tick` must be called about every ``keepalive_seconds / 2``, and if the store is shared,
+    :meth:`follow` every now and then; :meth:`run` does both.
     """
 
     def __init__(
@@ -177,10 +191,45 @@ class Registry:
             self._held.discard(name)
 
     async def run(self) -> None:
-        """Tick until cancelled."""
+        """Tick, and follow a shared store, until cancelled."""
+        tasks = [self._tick_on()]
+        if self._store.is_shared:
+            tasks.append(self._follow_on())
+        await asyncio.gather(*tasks)
+
+    async def _tick_on(self) -> None:
         while True:
             await asyncio.sleep(self._keepalive_seconds / 2)
             self.tick(asyncio.get_running_loop().time())
+
+    async def _follow_on(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            # While the store does not answer, it is the readiness that says so.
+            with contextlib.suppress(StoreUnavailable):
+                await self.follow()
+
+    async def follow(self) -> None:
+        """Let all rooms take in what other processes wrote into the store, and end those whose document is
+        gone.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        known = {name: (room, room.document_id) for name, room in self._rooms.items()}
+        for names in _in_parts(list(known), FOLLOW_AT_ONCE):
+            found = await self._store.find_all(names)
+            for name in names:
+                room, document_id = known[name]
+                if self._rooms.get(name) is not room or room.has_ended:
+                    continue
+                info = found.get(name)
+                if document_id is not None and (info is None or info.id != document_id):
+                    self._put_away(name, DocumentDeleted(f"{name} was deleted"))
+                elif info is not None and info.quarantine:
+                    self._put_away(name, DocumentDamaged(f"{name} is in quarantine: {info.quarantine}"))
+                elif info is not None:
+                    room.catch_up(info.id, info.head)
 
     def tick(self, now: float) -> None:
         """Do what is due at the time ``now`` (seconds of the event loop's clock): keep peers alive, unload
@@ -304,6 +353,10 @@ class Registry:
         if room is not None:
             room.end(error)
             self._observer.room_closed(name)
+
+
+def _in_parts(names: list[str], size: int) -> Iterator[list[str]]:
+    return (names[start : start + size] for start in range(0, len(names), size))
 
 
 def _held(name: str) -> Overloaded:

@@ -21,6 +21,7 @@ from collabd.errors import (
     DocumentExists,
     NotAllowed,
     Overloaded,
+    StoreUnavailable,
     UpdateRejected,
 )
 from collabd.persistence.base import UNKNOWN, Appended, Author, Store
@@ -39,7 +40,7 @@ from collabd.protocol.update import UpdateSummary, encode_state_vector
 from collabd.worker import Runner
 
 from .channel import serve_channel
-from .loading import LARGE_UPDATE, Loaded, checked, load
+from .loading import LARGE_UPDATE, Loaded, checked, load, read_missed
 from .names import claimed_name
 from .observer import Observer
 from .outbox import Frame
@@ -47,12 +48,10 @@ from .peer import Peer, next_number
 from .presence import Presence
 from .replica import EMPTY_STATE_VECTOR, Replica, ReplicaBroken
 from .slices import PAUSE_SECONDS, Clock, Slices
-from .state import Batch, RoomState
+from .state import NOBODY, Batch, Early, RoomState
 
 logger = logging.getLogger(__name__)
 
-NOBODY: Final = 0
-"""The author of what is sent to everybody."""
 READ_ONLY: Final = "you may read this document, not change it"
 READ_ONLY_FRAME: Final = Frame(messages.encode(messages.PermissionDenied(READ_ONLY)))
 """Tells a page to keep its editor from taking in what would be refused."""
@@ -63,6 +62,8 @@ PRESENCE_EPOCH: Final = 1_767_225_600
 PRESENCE_CLOCKS_PER_SECOND: Final = 16
 """More than a room gives out on average, and few enough for clocks to stay within 32 bits until 2034."""
 KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
+STORE_RETRY_SECONDS: Final = 0.5
+"""How long it is waited before the store is asked again for what it could not give."""
 NAME_HOLDS: Final = 10.0
 """Seconds after which it is looked again what somebody who did not sign in calls himself."""
 
@@ -473,15 +474,55 @@ class DocumentRoom(YRoom):
         self._revive = False
         batch = self._state.in_flight
         assert batch is not None, "the log answers what it was asked"
-        follows = last_seq == self._state.head + len(batch.updates)
         self._observer.committed(len(batch.updates), batch.size, self._loop.time() - self._handed_over_at)
+        if last_seq == self._state.head + len(batch.updates):
+            self._apply(batch, last_seq)
+        else:
+            self._in_background(self._take_in_missed(batch, last_seq))
+
+    def catch_up(self, document_id: int, head: int) -> None:
+        """Take in what other processes logged, if the document in the store is further than this room.
+
+        While a batch is in flight there is nothing to do: its answer tells the same.
+        """
+        if self._has_ended or self._state.in_flight is not None or head <= self._state.head:
+            return
+        self.document_id = document_id
+        self._in_background(self._take_in_missed(self._state.hold(), head))
+
+    async def _take_in_missed(self, batch: Batch, last_seq: int) -> None:
+        """Apply what others logged before a batch, and the batch."""
+        try:
+            missed = await self._read_missed(self._state.head, last_seq - len(batch.updates))
+        except CollabdError as failure:
+            self.end(failure)
+            return
+        except Exception:
+            logger.exception("document %s: what somebody else wrote could not be read", self.name)
+            self.end(CollabdError("the document could not be brought up to date; come back"))
+            return
+        if self._has_ended:
+            return
+        if missed is None:
+            logger.info("document %s is loaded anew: somebody else wrote to it", self.name)
+            self._begin_rebuild(batch, last_seq)
+        else:
+            self._apply(self._state.put_before(missed), last_seq)
+
+    async def _read_missed(self, after: int, upto: int) -> list[Early] | None:
+        while True:
+            try:
+                return await read_missed(self._store, self._id, after, upto, self._reader, self._clock)
+            except StoreUnavailable:
+                if self._has_ended:
+                    raise
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+
+    def _apply(self, batch: Batch, last_seq: int) -> None:
+        """Apply the batch in flight once it is committed, and tell everybody."""
         self._tail_updates += len(batch.updates)
         self._tail_bytes += batch.size
         self._version += 1
-        if not follows:
-            logger.warning("document %s is read again: the log has updates of somebody else", self.name)
-            self._begin_rebuild(batch, last_seq)
-            return
         try:
             if len(batch.updates) == 1 and self._replica.apply_simply(batch.updates[0], batch.summaries[0]):
                 self._settle(batch, last_seq, batch.updates[0], ())
@@ -630,8 +671,8 @@ class DocumentRoom(YRoom):
         self._in_background(self._rebuild(batch, last_seq))
 
     async def _rebuild(self, batch: Batch, last_seq: int) -> None:
-        """Replace a document that is damaged, or lacks what somebody else logged, by one made from the log,
-        which already holds the batch."""
+        """Replace a document that is damaged, or lacks much that somebody else logged, by one made from the
+        log, which already holds the batch."""
         head, clocks = self._state.head, self._state.clocks
         try:
             stored = await self._store.load(self.name)
@@ -647,6 +688,7 @@ class DocumentRoom(YRoom):
         if self._has_ended:
             return
         self._observer.early(-len(self._state.early))
+        self._version += 1
         self._restore(loaded)
         first = last_seq - len(batch.updates) + 1
         if self._state.head != head + len(batch.updates):

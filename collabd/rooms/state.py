@@ -19,6 +19,8 @@ from collabd.protocol.ranges import IdRanges
 from collabd.protocol.update import UpdateSummary
 from collabd.protocol.waiting import Waiting
 
+NOBODY: Final = 0
+"""The author of what did not come from a peer."""
 MAX_EARLY: Final = 2_000
 """Updates that may wait for one they build on. Each is looked at whenever something else was applied."""
 
@@ -202,6 +204,27 @@ class RoomState:
         batch = self._in_flight = self._pending
         self._pending = Batch()
         return batch
+
+    def hold(self) -> Batch:
+        """Hand nothing out until :meth:`settle`: it is as if an empty batch was in flight."""
+        assert self._in_flight is None, "something is in flight"
+        self._in_flight = Batch()
+        return self._in_flight
+
+    def put_before(self, missed: Sequence[Early]) -> Batch:
+        """Make what others committed right before the batch in flight a part of that batch."""
+        own = self._in_flight
+        assert own is not None, "no batch is in flight"
+        self._in_flight = Batch(
+            [logged.update for logged in missed] + own.updates,
+            [logged.summary for logged in missed] + own.summaries,
+            [NOBODY] * len(missed) + own.authors,
+            own.counts,
+            own.size + sum(len(logged.update) for logged in missed),
+            own.early,
+            own.early_size,
+        )
+        return self._in_flight
 
     def settle(self, last_seq: int, known: Known, rejected: Sequence[int] = ()) -> Settled:
         """Take note that the batch in flight was committed and applied, as far as it could be.

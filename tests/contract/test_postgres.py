@@ -24,7 +24,9 @@ from collabd.errors import (
 from collabd.persistence import (
     postgres_commit,
     postgres_connection,
+    postgres_history,
     postgres_schema,
+    postgres_write,
     rows,
 )
 from collabd.persistence.base import Appended, Author, Compaction, Version
@@ -521,6 +523,29 @@ async def test_what_was_compacted_before_its_commit_was_known_of_is_not_committe
         info = await other.find("notes")
         assert info is not None
         assert info.head == 3
+
+
+@pytest.mark.parametrize("is_compacted", [True, False])
+async def test_what_may_have_been_compacted_long_ago_is_given_up(
+    url: str, quick: None, monkeypatch: pytest.MonkeyPatch, is_compacted: bool
+) -> None:
+    monkeypatch.setattr(postgres_write, "BATCHES_REMEMBERED", -postgres_write.CLOCKS_DIFFER)
+    monkeypatch.setattr(postgres_history, "BATCHES_REMEMBERED", 0.0)
+    async with proxied(url) as (proxy, through), opened(through) as store, opened(url) as other:
+        document_id, _ = await store.append("notes", None, [b"1"])
+        await store.append("notes", document_id, [b"2"])
+        proxy.cut_at, proxy.refusing = b"to be cut", True
+        waiting = store.append("notes", document_id, [b"to be cut"])
+        await unavailable(store)
+        if is_compacted:
+            await compact(other, "notes", 3, b"state")
+        proxy.refusing = False
+        if is_compacted:
+            with pytest.raises(StoreUnavailable, match="nobody can tell"):
+                await waiting
+        else:
+            assert await waiting == (document_id, 3)
+        assert (await store.append("notes", document_id, [b"next"])).last_seq == 4
 
 
 async def test_what_was_deleted_before_its_commit_was_known_of_stays_deleted(url: str, quick: None) -> None:

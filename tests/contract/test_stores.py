@@ -483,6 +483,20 @@ async def test_a_document_is_found_without_loading_it(store: Store) -> None:
     assert await store.documents() == [written]
 
 
+async def test_several_documents_are_found_at_once(store: Store) -> None:
+    ids = {name: (await store.append(name, None, [b"1", b"2"])).document_id for name in NAMES}
+    await store.delete("aa")
+    await store.delete("b")
+    again, _ = await store.append("b", None, [b"1"], revive=True)
+    assert await store.find_all([]) == {}
+    assert await store.find_all(["missing"]) == {}
+    found = await store.find_all([*NAMES, "missing", "a\0", "\ud800"])
+    assert {name: (info.id, info.name, info.head) for name, info in found.items()} == {
+        name: (ids[name], name, 2) if name != "b" else (again, "b", 1) for name in NAMES if name != "aa"
+    }
+    assert found["a"] == await store.find("a")
+
+
 async def test_documents_are_listed_by_name(store: Store) -> None:
     assert sorted(NAMES) == NAMES
     for name in reversed(NAMES):

@@ -102,6 +102,11 @@ UPDATE authors SET principal = '', name = '', address = '' WHERE id IN (SELECT i
 SELECT id, name, created_at, updated_at, head, quarantine, deleted_at IS NOT NULL AS deleted
 FROM documents WHERE name = $1 ORDER BY id DESC LIMIT 1
 
+-- find_documents --
+-- The live documents that have one of the names.
+SELECT id, name, created_at, updated_at, head, quarantine FROM documents
+WHERE deleted_at IS NULL AND name = ANY($1::text[])
+
 -- list_documents --
 -- Live documents from a name on, behind another, before a third.
 SELECT id, name, created_at, updated_at, head, quarantine FROM documents
@@ -176,6 +181,10 @@ WITH gone AS (
     ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM gone
+
+-- compacted_at --
+-- When documents were compacted last.
+SELECT document, at FROM snapshots WHERE document = ANY($1::int8[])
 
 -- forget_batches --
 -- Forget which batches were compacted that were committed before a time.

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Self
 
 from pycrdt import Doc, Map, Text, TransactionEvent
@@ -10,7 +10,14 @@ from pycrdt import Doc, Map, Text, TransactionEvent
 from collabd.auth.base import ANONYMOUS, Access, Principal
 from collabd.compaction import Compactor
 from collabd.errors import CollabdError
-from collabd.persistence.base import Appended, Author, Compaction, DocumentInfo, StoredDocument
+from collabd.persistence.base import (
+    Appended,
+    Author,
+    Compaction,
+    DocumentInfo,
+    HistoryEntry,
+    StoredDocument,
+)
 from collabd.persistence.memory import MemoryStore
 from collabd.protocol import awareness, messages
 from collabd.rooms.observer import Silent
@@ -202,6 +209,7 @@ class ScriptedStore(MemoryStore):
     """A memory store whose commits and loads happen when the test says so.
 
     ``held`` are the commits handed over and not done. While ``holds`` is false everything happens at once.
+    ``keeps_history`` False is as if compaction had dropped all that was logged.
     """
 
     def __init__(self, *, holds: bool = True) -> None:
@@ -211,6 +219,7 @@ class ScriptedStore(MemoryStore):
         self.batches: list[list[bytes]] = []
         self.loads = 0
         self.load_errors: list[Exception] = []
+        self.keeps_history = True
         self.may_load = asyncio.Event()
         self.may_load.set()
         self.snapshots: list[tuple[int, list[int]]] = []
@@ -263,6 +272,14 @@ class ScriptedStore(MemoryStore):
             return await super().load(name, whole=whole)
         finally:
             await self.may_load.wait()
+
+    async def history(
+        self, document_id: int, *, after: int = 0, upto: int | None = None, updates: bool = True
+    ) -> AsyncIterator[list[HistoryEntry]]:
+        found = [some async for some in super().history(document_id, after=after, upto=upto, updates=updates)]
+        await self.may_load.wait()
+        for entries in found if self.keeps_history else []:
+            yield entries
 
     async def compact(self, document_id: int, compaction: Compaction) -> bool:
         if self.snapshot_error is not None:
