@@ -80,12 +80,13 @@ class Split:
             early.append(((client, start), (client, start), self._encode((), [(client, start, end)])))
         return early
 
-    def early_structs(self) -> Iterator[tuple[int, int, bytes]]:
-        """The structs that must wait: client, clock and bytes of each."""
+    def early_structs(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """The structs that must wait: client, first clock, the clock behind the last, and bytes of each."""
         for _, structs, first in self._late:
             for struct in structs[first:]:
                 if struct.content != SKIP:
-                    yield struct.client, struct.clock, self._update[struct.begin : struct.end]
+                    encoded = self._update[struct.begin : struct.end]
+                    yield struct.client, struct.clock, struct.clock + struct.length, encoded
 
     @property
     def _is_whole(self) -> bool:

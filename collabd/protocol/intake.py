@@ -265,7 +265,7 @@ class Intake:
         cuts: set[Id] | None = set() if summary.pairs or self._pairs else None
         ready: list[bytes] = []
         early: list[tuple[Id, Id, bytes]] = []
-        early_structs: list[tuple[int, int, bytes]] = []
+        early_structs: list[tuple[int, int, int, bytes]] = []
         ready_deletes: list[Range] = []
         pairs: set[Id] = set()
         try:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from collabd.errors import MalformedInput
 
 from . import awareness, messages
+from .runs import Spot
 from .update import UpdateSummary, check_large_update, check_state_vector, check_update
 
 KEEP_ALIVE: Final = messages.encode(messages.AwarenessMessage(awareness.encode([])))
@@ -19,6 +20,11 @@ KEEP_ALIVE: Final = messages.encode(messages.AwarenessMessage(awareness.encode([
 
 SUBPROTOCOL: Final = "collabd.1"
 """Clients that offer this WebSocket subprotocol are told what is committed (:class:`~.messages.Saved`)."""
+
+
+_UPDATE: Final = b"\0\2"
+_SHORT: Final = 130
+"""Bytes of a message up to which the update's length takes one byte."""
 
 
 class StateRequested(NamedTuple):
@@ -54,7 +60,29 @@ class Session:
     error's code.
     """
 
-    __slots__ = ()
+    __slots__ = ("_last", "spot")
+
+    def __init__(self) -> None:
+        self._last: UpdateSummary | None = None
+        self.spot: Spot | None = None
+        """Where the client goes on typing, as far as that is known: behind what :meth:`typed` told."""
+
+    def typed(self, data: bytes) -> bytes | None:
+        """The text if the message does no more than put ASCII characters at :attr:`spot`, as most messages of
+        people who type do; None for any other, which is left to :meth:`receive`.
+
+        Once the text is taken, the spot must be moved.
+        """
+        spot = self.spot
+        if spot is None:
+            last = self._last
+            if last is None:
+                return None
+            spot = self.spot = Spot(last)
+        size = len(data)
+        if size > _SHORT or data[:2] != _UPDATE or data[2] != size - 3:
+            return None
+        return spot.text_of(data[3:])
 
     def receive(self, data: bytes) -> Sequence[Event]:
         """Decode and check one WebSocket message, which may pack several protocol messages.
@@ -65,7 +93,10 @@ class Session:
         """
         update = messages.sole_update(data)
         if update is not None:
-            return (UpdateReceived(update, check_update(update)),)
+            summary = check_update(update)
+            self.spot = None
+            self._last = summary if summary.typed is not None else None
+            return (UpdateReceived(update, summary),)
         return [_event(message, check_update) for message in messages.decode(data)]
 
 

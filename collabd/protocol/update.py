@@ -103,8 +103,11 @@ def _typed(
         needs = (beside,)
     elif clock >= start:
         return None
-    cuts: tuple[Id, ...] = ((near, clock + 1) if left or both else beside,)
-    if both:
+    if left:
+        cuts: tuple[Id, ...] = ((near, clock + 1),)
+        typed: tuple[bytes, bytes, Id | None] = client_, b"", None
+    elif both:
+        cuts = ((near, clock + 1),)
         near = _client(right_)
         clock = clock_of(right_clock_)
         right = (near, clock)
@@ -115,7 +118,11 @@ def _typed(
             return None
         if right not in cuts:
             cuts += (right,)
-    return _summary((((client, start, start + length),), (), needs, 0, (), cuts, beside, ()))
+        typed = client_, right_ + right_clock_, right
+    else:
+        cuts = (beside,)
+        typed = client_, near_ + near_clock_, beside
+    return _summary((((client, start, start + length),), (), needs, 0, (), cuts, beside, (), typed))
 
 
 def _begun(client_: bytes, start_: bytes, name_size: bytes, rest: bytes) -> UpdateSummary | None:
@@ -124,7 +131,7 @@ def _begun(client_: bytes, start_: bytes, name_size: bytes, rest: bytes) -> Upda
     if not text or len(text) != rest[end] or not rest.isascii():
         return None
     start = clock_of(start_)
-    return _summary((((_client(client_), start, start + len(text)),), (), (), 0, (), (), None, ()))
+    return _summary((((_client(client_), start, start + len(text)),), (), (), 0, (), (), None, (), None))
 
 
 def _deleted(client_: bytes, start_: bytes, length_: bytes) -> UpdateSummary | None:
@@ -132,7 +139,7 @@ def _deleted(client_: bytes, start_: bytes, length_: bytes) -> UpdateSummary | N
     length = clock_of(length_)
     if not length:
         return None
-    return _summary(((), ((_client(client_), start, start + length),), (), 0, (), (), None, ()))
+    return _summary(((), ((_client(client_), start, start + length),), (), 0, (), (), None, (), None))
 
 
 @lru_cache(4096)

@@ -28,8 +28,9 @@ class _Waiter:
     order: int
     """Grows from update to update. Those that may wake together do so in this order, which is that of the
     log, so that a document loaded from it ends like the one before."""
-    structs: frozenset[bytes]
-    """Fingerprints of those structs that had to wait when it came."""
+    structs: dict[bytes, Id]
+    """Fingerprints of those structs that had to wait when it came, with the client and the clock each ends
+    at."""
     deletes: tuple[Range, ...]
     clients: frozenset[int]
     asleep: set[int] = field(default_factory=set)
@@ -81,21 +82,22 @@ class Waiting:
         return [asleep[number] for number in sorted(asleep)]
 
     def add(
-        self, update: bytes, structs: Iterable[tuple[int, int, bytes]], deletes: tuple[Range, ...]
+        self, update: bytes, structs: Iterable[tuple[int, int, int, bytes]], deletes: tuple[Range, ...]
     ) -> None:
         """Begin to keep an update, of which so far nothing waits.
 
         Args:
-            structs: client, clock and bytes of those of its structs that must wait.
+            structs: client, first clock, the clock behind the last, and bytes of those of its structs that
+                must wait.
             deletes: all that it deletes.
         """
         self._count += 1
-        fingerprints = set()
+        fingerprints: dict[bytes, Id] = {}
         clients = set()
-        for client, clock, encoded in structs:
-            fingerprints.add(_fingerprint(client, clock, encoded))
+        for client, clock, end, encoded in structs:
+            fingerprints[_fingerprint(client, clock, encoded)] = client, end
             clients.add(client)
-        waiter = _Waiter(update, self._count, frozenset(fingerprints), deletes, frozenset(clients))
+        waiter = _Waiter(update, self._count, fingerprints, deletes, frozenset(clients))
         self._waiters[update] = waiter
         for fingerprint in fingerprints:
             self._holders.setdefault(fingerprint, []).append(waiter)
@@ -146,7 +148,8 @@ class Waiting:
         """Whether all that an update brings beyond a document waits here already.
 
         A deletion has no bytes to compare, so its ids count; but only those in updates all of whose structs
-        stand in this one too. Others may turn out to be harmful, and are then dropped with their deletions.
+        stand in this one too, or are not waited for any more. Others may turn out to be harmful, and are then
+        dropped with their deletions.
 
         Args:
             clocks: the document's state vector.
@@ -179,7 +182,11 @@ class Waiting:
         known = IdRanges(
             deleted
             for waiter in self._waiters.values()
-            if waiter.deletes and waiter.structs <= brought
+            if waiter.deletes
+            and all(
+                fingerprint in brought or end <= clocks.get(client, 0)
+                for fingerprint, (client, end) in waiter.structs.items()
+            )
             for deleted in waiter.deletes
         )
         return all(known.covers(client, start, end) for client, start, end in early)

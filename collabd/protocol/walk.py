@@ -71,6 +71,10 @@ class UpdateSummary(NamedTuple):
     """If the update is large and was cut (``collabd.protocol.causality.cut``): small ones that come to the
     same."""
 
+    typed: tuple[bytes, bytes, Id | None] | None = None
+    """Of an update that has ``beside``, perhaps: its client, encoded, and its right neighbour, encoded (empty
+    if it has none) and decoded."""
+
     @property
     def empty(self) -> bool:
         """Whether the update brings nothing at all."""

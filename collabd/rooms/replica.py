@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from pycrdt import Doc, merge_updates
@@ -135,17 +135,35 @@ class Replica:
             raise ReplicaBroken(str(error)) from error
         return True
 
+    def take_simply(self, summaries: Iterable[UpdateSummary]) -> int:
+        """Find as many updates, from the first on, as are simple ones, and count on them: :meth:`applying`
+        must be asked next, for these and the rest."""
+        count = 0
+        takes_simply = self._intake.takes_simply
+        for summary in summaries:
+            if not takes_simply(summary):
+                break
+            count += 1
+        return count
+
     def applying(
-        self, updates: Sequence[bytes], summaries: Sequence[UpdateSummary], *, merges: bool = True
+        self,
+        updates: Sequence[bytes],
+        summaries: Sequence[UpdateSummary],
+        *,
+        merges: bool = True,
+        taken: int = 0,
     ) -> Work[tuple[bytes | None, list[int]]]:
         """Do what :meth:`apply` does, in slices. Until it has ended the document holds some of it.
 
         Args:
             merges: whether the one update is wanted.
+            taken: for how many of them :meth:`take_simply` has done its part.
         """
-        steps: list[Step] = []
+        steps = [Step(frozenset(), update) for update in updates[:taken]]
         refused: list[int] = []
-        for position, (update, summary) in enumerate(zip(updates, summaries, strict=True)):
+        for position in range(taken, len(updates)):
+            update, summary = updates[position], summaries[position]
             try:
                 steps += yield from self._intake.offering(update, summary)
             except UpdateRejected:

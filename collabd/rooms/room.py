@@ -231,6 +231,8 @@ class DocumentRoom(YRoom):
             if peer.held_size > self._limits.backlog_bytes:
                 raise Overloaded("too much waits to be checked")
             peer.held.append(data)
+        elif (text := peer.session.typed(data)) is not None and self._type(peer, data[3:], text):
+            return
         elif len(data) > LARGE_MESSAGE:
             peer.held, peer.held_size = deque((data,)), len(data)
             self._in_background(self._receive_held(peer, peer.held))
@@ -280,6 +282,19 @@ class DocumentRoom(YRoom):
             if peer.is_quiet:
                 peer.send(KEEP_ALIVE_FRAME)
             peer.is_quiet = True
+
+    def _type(self, peer: Peer, update: bytes, text: bytes) -> bool:
+        """Take in what a peer goes on typing; False if it must be looked at more closely."""
+        spot = peer.session.spot
+        if spot is None or peer.access < Access.WRITE:
+            return False
+        if not self._state.type(peer.number, update, text, spot):
+            return False
+        spot.move(len(text))
+        peer.updates += 1
+        if not self._flush_is_due:
+            self._flush_soon()
+        return True
 
     def _take(self, peer: Peer, event: UpdateReceived) -> None:
         if peer.access < Access.WRITE and self._state.is_new(event.update, event.summary):
@@ -524,10 +539,16 @@ class DocumentRoom(YRoom):
         self._tail_bytes += batch.size
         self._version += 1
         try:
-            if len(batch.updates) == 1 and self._replica.apply_simply(batch.updates[0], batch.summaries[0]):
-                self._settle(batch, last_seq, batch.updates[0], ())
+            pieces = batch.pieces
+            if len(pieces) == 1 and self._replica.apply_simply(pieces[0].update, pieces[0].summary):
+                self._settle(batch, last_seq, pieces[0].update, ())
                 return
-            work = Slices(self._replica.applying(batch.updates, batch.summaries), self._clock)
+            taken = self._replica.take_simply(piece.summary for piece in pieces)
+            if taken < len(pieces):
+                batch.take_apart(taken)
+            updates = [piece.update for piece in pieces]
+            summaries = [piece.summary for piece in pieces]
+            work = Slices(self._replica.applying(updates, summaries, taken=taken), self._clock)
             if not work.advance():
                 self._postponed = []
                 # What the document has until then may be rejected yet.
@@ -561,8 +582,10 @@ class DocumentRoom(YRoom):
         self._answer_postponed()
 
     def _settle(self, batch: Batch, last_seq: int, merged: bytes | None, refused: Sequence[int]) -> None:
+        """Tell everybody what became of a batch; ``refused`` are pieces of it, by their position."""
         self.ydoc = self._replica.doc
         early_before = len(self._state.early)
+        refused = [batch.pieces[position].first for position in refused]
         settled = self._state.settle(last_seq, self._replica.known, refused)
         if refused:
             rejected = [batch.first + position for position in refused]
@@ -693,6 +716,7 @@ class DocumentRoom(YRoom):
         first = last_seq - len(batch.updates) + 1
         if self._state.head != head + len(batch.updates):
             self._relay_missed(head, clocks)
+        batch.take_apart()
         refused = [seq - first for seq in self._replica.rejected if first <= seq <= last_seq]
         self._settle(batch, last_seq, None, refused)
         self._answer_postponed()

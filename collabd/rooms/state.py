@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 from collabd.errors import Overloaded
 from collabd.protocol.intake import Known
 from collabd.protocol.ranges import IdRanges
-from collabd.protocol.update import UpdateSummary
+from collabd.protocol.runs import Run, Spot
+from collabd.protocol.update import UpdateSummary, check_update
 from collabd.protocol.waiting import Waiting
 
 NOBODY: Final = 0
@@ -33,13 +34,25 @@ class Early(NamedTuple):
     summary: UpdateSummary
 
 
+class Piece(NamedTuple):
+    """Some updates of a batch that follow each other, as one update."""
+
+    first: int
+    """The position of the first of them."""
+    size: int
+    """How many they are."""
+    update: bytes
+    summary: UpdateSummary
+
+
 @dataclass(slots=True)
 class Batch:
     """Updates that are committed together, in this order."""
 
     updates: list[bytes] = field(default_factory=list)
-    summaries: list[UpdateSummary] = field(default_factory=list)
     authors: list[int] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    """All updates, those together that were typed one behind the other by one author."""
     counts: dict[int, int] = field(default_factory=dict)
     """For each peer, how many of its sync messages are safe once this batch is."""
     size: int = 0
@@ -48,6 +61,30 @@ class Batch:
     early_size: int = 0
     first: int = 0
     """The number of its first update, once it is committed."""
+    run: Run | None = None
+    """The strings at the end of the batch that are not a piece of it yet."""
+    run_first: int = 0
+    """The position of the first of them."""
+
+    def end_run(self) -> None:
+        """Make a piece of what was typed: what comes next does not belong to it."""
+        run = self.run
+        if run is not None:
+            self.run = None
+            first = self.run_first
+            self.pieces.append(Piece(first, len(self.updates) - first, run.update(), run.summary()))
+
+    def take_apart(self, begin: int = 0) -> None:
+        """Make a piece of each update from a piece on."""
+        rest = self.pieces[begin:]
+        del self.pieces[begin:]
+        for piece in rest:
+            if piece.size == 1:
+                self.pieces.append(piece)
+                continue
+            for position in range(piece.first, piece.first + piece.size):
+                update = self.updates[position]
+                self.pieces.append(Piece(position, 1, update, check_update(update)))
 
 
 class Settled(NamedTuple):
@@ -109,7 +146,7 @@ class RoomState:
         clocks = dict(self.clocks)
         summaries = [early.summary for early in self.early]
         if self._in_flight is not None:
-            summaries += self._in_flight.summaries
+            summaries += [piece.summary for piece in self._in_flight.pieces]
         for summary in summaries:
             for client, start, _ in summary.structs:
                 if client in clocks:
@@ -176,13 +213,46 @@ class RoomState:
             pending.early_size += len(update)
         else:
             self._expect(summary)
-        count = self._counts[author] = self._counts.get(author, 0) + 1
-        pending.updates.append(update)
-        pending.summaries.append(summary)
-        pending.authors.append(author)
-        pending.counts[author] = count
-        pending.size += len(update)
+        pending.end_run()
+        pending.pieces.append(Piece(len(pending.updates), 1, update, summary))
+        self._add(author, update)
         return None
+
+    def type(self, author: int, update: bytes, text: bytes, spot: Spot) -> bool:
+        """Take in an update that puts a text at a spot: what :meth:`receive` would do, only quicker.
+
+        False, and nothing is taken, if that is to be asked instead.
+        """
+        pending = self._pending
+        run = pending.run
+        start = spot.end
+        expected = self._expected
+        client = spot.client
+        in_flight = self._in_flight
+        size = pending.size + len(update) + (in_flight.size if in_flight is not None else 0)
+        if size > self._max_backlog:
+            return False
+        if run is None or run.spot is not spot or run.end != start:
+            if self._waiting or expected.get(client, 0) != start or self.clocks.get(client, 0) > start:
+                return False
+            run = Run(spot)
+            for other, clock in run.needs:
+                if clock >= expected.get(other, 0):
+                    return False
+            pending.end_run()
+            pending.run = run
+            pending.run_first = len(pending.updates)
+        run.add(text)
+        expected[client] = run.end
+        self._add(author, update)
+        return True
+
+    def _add(self, author: int, update: bytes) -> None:
+        pending = self._pending
+        pending.counts[author] = self._counts[author] = self._counts.get(author, 0) + 1
+        pending.updates.append(update)
+        pending.authors.append(author)
+        pending.size += len(update)
 
     def is_new(self, update: bytes, summary: UpdateSummary) -> bool:
         """Whether the update brings anything that is neither integrated nor logged as early."""
@@ -203,6 +273,7 @@ class RoomState:
             return None
         batch = self._in_flight = self._pending
         self._pending = Batch()
+        batch.end_run()
         return batch
 
     def hold(self) -> Batch:
@@ -213,18 +284,19 @@ class RoomState:
 
     def put_before(self, missed: Sequence[Early]) -> Batch:
         """Make what others committed right before the batch in flight a part of that batch."""
-        own = self._in_flight
-        assert own is not None, "no batch is in flight"
-        self._in_flight = Batch(
-            [logged.update for logged in missed] + own.updates,
-            [logged.summary for logged in missed] + own.summaries,
-            [NOBODY] * len(missed) + own.authors,
-            own.counts,
-            own.size + sum(len(logged.update) for logged in missed),
-            own.early,
-            own.early_size,
-        )
-        return self._in_flight
+        batch = self._in_flight
+        assert batch is not None, "no batch is in flight"
+        pieces = [Piece(at, 1, logged.update, logged.summary) for at, logged in enumerate(missed)]
+        pieces += [piece._replace(first=piece.first + len(missed)) for piece in batch.pieces]
+        batch.pieces = pieces
+        batch.updates = [logged.update for logged in missed] + batch.updates
+        batch.authors = [NOBODY] * len(missed) + batch.authors
+        batch.size += sum(len(logged.update) for logged in missed)
+        for logged in missed:
+            if not self._surely_waits(logged.summary):
+                self._expect(logged.summary)
+        self._pending.end_run()
+        return batch
 
     def settle(self, last_seq: int, known: Known, rejected: Sequence[int] = ()) -> Settled:
         """Take note that the batch in flight was committed and applied, as far as it could be.
@@ -232,11 +304,13 @@ class RoomState:
         Args:
             last_seq: the number of its last update.
             known: what the document has afterwards.
-            rejected: positions in the batch of updates that the document cannot take.
+            rejected: positions in the batch of updates that the document cannot take. Each is a piece.
         """
         batch = self._in_flight
         assert batch is not None, "no batch is in flight"
         self._in_flight = None
+        # What is known of the clocks changes, and with it whether the next string would be new.
+        self._pending.end_run()
         self.head = max(self.head, last_seq)
         self._know(known)
         first = batch.first = last_seq - len(batch.updates) + 1
@@ -251,11 +325,14 @@ class RoomState:
             else:
                 dropped.append(waiting.seq)
         restored = {waiting.seq for waiting in early}
-        for position, summary in enumerate(batch.summaries):
-            seq = first + position
-            if position in rejected or seq in restored:
+        relay = []
+        for position, _, update, summary in batch.pieces:
+            if position in rejected:
                 continue
-            update = batch.updates[position]
+            relay.append((batch.authors[position], update))
+            seq = first + position
+            if seq in restored:
+                continue
             if self._is_early(update, summary):
                 early.append(Early(seq, update, summary))
             elif self._first_gap(summary) is not None:
@@ -264,11 +341,7 @@ class RoomState:
             self._keep_early(early)
         refuse = [batch.authors[position] for position in rejected]
         return Settled(
-            relay=[
-                (author, update)
-                for position, (author, update) in enumerate(zip(batch.authors, batch.updates, strict=True))
-                if position not in rejected
-            ],
+            relay=relay,
             acknowledge=batch.counts
             if not refuse
             else {peer: count for peer, count in batch.counts.items() if peer not in refuse},
@@ -336,11 +409,12 @@ class RoomState:
     def _keep_early(self, early: list[Early]) -> None:
         self.early = early
         self._early_size = sum(len(update) for _, update, _ in early)
+        self._pending.end_run()
         self._expected = dict(self.clocks)
         for batch in filter(None, (self._in_flight, self._pending)):
-            for summary in batch.summaries:
-                if not self._surely_waits(summary):
-                    self._expect(summary)
+            for piece in batch.pieces:
+                if not self._surely_waits(piece.summary):
+                    self._expect(piece.summary)
 
     def _is_early(self, update: bytes, summary: UpdateSummary) -> bool:
         """Whether the update still waits, and for something that would be new."""

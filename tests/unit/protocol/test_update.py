@@ -64,7 +64,7 @@ def test_what_is_hostile_is_refused(update: bytes) -> None:
 )
 def test_the_summary_says_what_the_update_brings(update: str, summary: UpdateSummary) -> None:
     data = bytes.fromhex(update.replace(" ", ""))
-    assert check_update(data) == summary
+    assert check_update(data)._replace(typed=None) == summary
     assert summary.empty == (data == b"\0\0")
 
 
@@ -149,7 +149,7 @@ def test_the_fast_check_agrees_with_the_whole_walk(seed: int) -> None:
             with pytest.raises(MalformedInput):
                 check_update(update)
         else:
-            assert check_update(update) == walked
+            assert check_update(update)._replace(typed=None) == walked
 
 
 VARINT = st.one_of(
@@ -190,7 +190,7 @@ def test_the_fast_check_agrees_on_what_looks_typed(
             with pytest.raises(MalformedInput):
                 check_update(update)
         else:
-            assert check_update(update) == walked
+            assert check_update(update)._replace(typed=None) == walked
 
 
 @given(st.binary(max_size=60))

@@ -14,7 +14,7 @@ A, B = 5, 6
 
 def waits(waiting: Waiting, update: bytes, *needed: tuple[int, int], deletes: Iterable[Range] = ()) -> None:
     """Keep an update of one piece for each id it needs."""
-    waiting.add(update, [(A, 0, update)], tuple(deletes))
+    waiting.add(update, [(A, 0, 1, update)], tuple(deletes))
     for number, id_ in enumerate(needed):
         waiting.put_to_sleep(update, id_, (A, 9), bytes([number]))
 
@@ -115,3 +115,11 @@ def test_a_deletion_counts_if_what_it_came_with_stands_here_too() -> None:
     # Of a range that is integrated in part, that part must be deleted already.
     assert not intake.waiting.repeats(alone, check_update(alone), {8: 4}, IdRanges())
     assert intake.waiting.repeats(alone, check_update(alone), {8: 4}, IdRanges([(8, 3, 4)]))
+
+
+def test_a_deletion_counts_once_nothing_it_came_with_is_waited_for() -> None:
+    intake = Intake()
+    intake.offer(run(A, 3, "8409090161", deletes="0108010204"))
+    alone = bytes.fromhex("000108010302")
+    assert not intake.waiting.repeats(alone, check_update(alone), {A: 3}, IdRanges())
+    assert intake.waiting.repeats(alone, check_update(alone), {A: 4}, IdRanges())

@@ -68,7 +68,7 @@ def settle(state: RoomState, clocks: dict[int, int], rejected: tuple[int, ...] =
 
 def commit(state: RoomState, replica: Replica) -> Settled:
     batch = take(state)
-    _, refused = replica.apply(batch.updates, batch.summaries)
+    _, refused = replica.apply(batch.updates, [piece.summary for piece in batch.pieces])
     return state.settle(state.head + len(batch.updates), replica.known, refused)
 
 
