@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_GROUP_BYTES: Final = 8 * 1024 * 1024
+CHECKPOINT_PAGES: Final = 4_000
+"""How far the write-ahead log grows, in pages of 4 KB, before it is copied into the file. Pages that commits
+write again and again until then are copied once."""
 BUSY_TIMEOUT: Final = 1.0
 RETRY_AFTER: Final = 0.1
 MAX_RETRY_AFTER: Final = 2.0
@@ -437,6 +440,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = FAST")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         running = connection.execute("SELECT value FROM about WHERE key = 'running'").fetchone()
         connection.execute(SAY_RUNNING, (1,))
     except sqlite3.Error as error:

@@ -604,7 +604,7 @@ class DocumentRoom(YRoom):
         for number in settled.refuse:
             if number in self._peers:
                 self._peers[number].close(rejection)
-        for number in batch.counts.keys() & self._waiting.keys():
+        for number in batch.counts.keys() & self._waiting.keys() if self._waiting else ():
             waiting = self._waiting.pop(number)
             self._state.leave(number)
             if not waiting.done():
@@ -635,10 +635,11 @@ class DocumentRoom(YRoom):
             frames = [Frame(messages.update_frame(merged))]
         else:
             frames = [Frame(messages.update_frame(update)) for _, update in updates]
-        for number, peer in self._peers.items():
-            if number != only_author:
-                for frame in frames:
-                    peer.send(frame)
+        for frame in frames:
+            for number, peer in self._peers.items():
+                if number != only_author:
+                    peer.is_quiet = False
+                    peer.outbox.send(frame)
 
     def _broadcast_presence(self) -> None:
         news, self._news = self._news, {}

@@ -39,6 +39,8 @@ UPGRADE: Final = (
 BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 NORMAL, PROTOCOL_ERROR, NO_CODE, ABNORMAL, LAST_CODE = 1000, 1002, 1005, 1006, 4999
 """Close codes (RFC 6455, section 7.4); 1005 and 1006 are only ever told, never sent."""
+BINARY, CONTINUATION = WSMsgType.BINARY, WSMsgType.CONTINUATION
+"""Looking them up takes longer than comparing them."""
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds a peer has to answer a close frame before its connection is cut."""
 FRAGMENT_OVERHEAD: Final = 64
@@ -73,6 +75,7 @@ class FastLane(WSListener):
         self._fragments_size = 0
         self._is_closing = False
         self._is_lost = False
+        self._is_paused = False
         self._code, self._reason = ABNORMAL, ""
         self._largest = 0
         self.max_queue = 0
@@ -91,8 +94,8 @@ class FastLane(WSListener):
         Args:
             on_message: called with each binary message. A CollabdError it raises closes the connection.
             on_gone: called once with the close code and reason when the connection has ended.
-            max_queue: bytes that may wait to be sent, beside the largest frame among them (which may be a
-                whole document), before the peer is closed as too slow.
+            max_queue: bytes that may wait to be sent, beside the largest frame since nothing waited (which
+                may be a whole document), before the peer is closed as too slow.
         """
         if self._is_lost or self._transport.is_closing():
             return False
@@ -142,10 +145,9 @@ class FastLane(WSListener):
         if self._is_closing or (self._websocket is not None and self._websocket.is_close_frame_sent):
             return
         framed = frame.framed
-        waiting = self._transport.get_write_buffer_size()
-        self._largest = max(self._largest, len(framed)) if waiting else len(framed)
+        self._largest = max(self._largest, len(framed))
         self._transport.write(framed)
-        if waiting and self._transport.get_write_buffer_size() > self.max_queue + self._largest:
+        if self._is_paused and self._transport.get_write_buffer_size() > self.max_queue + self._largest:
             self.close(SlowClient("you do not read what you are sent"))
 
     def close(self, error: CollabdError) -> None:
@@ -179,7 +181,7 @@ class FastLane(WSListener):
         kind = frame.msg_type
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._close(PROTOCOL_ERROR, "reserved bits are set")
-        elif kind == WSMsgType.BINARY and frame.fin and self._fragments is None:
+        elif kind == BINARY and frame.fin and self._fragments is None:
             if not self._is_closing:
                 self._deliver(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
@@ -188,7 +190,7 @@ class FastLane(WSListener):
             transport.disconnect()
         elif kind == WSMsgType.TEXT:
             self.close(MalformedInput("messages are binary"))
-        elif kind in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
+        elif kind in (BINARY, CONTINUATION):
             self._assemble(kind, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -201,10 +203,13 @@ class FastLane(WSListener):
         self._on_gone(self._code, self._reason)
 
     def pause_writing(self) -> None:
-        """Nothing to do: :meth:`send` bounds what waits."""
+        """More waits than the transport likes: from now on :meth:`send` bounds it."""
+        self._is_paused = True
 
     def resume_writing(self) -> None:
-        """Nothing to do either."""
+        """Nothing waits any more."""
+        self._is_paused = False
+        self._largest = 0
 
     def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
         """Answer the client's close frame (RFC 6455, section 5.5.1)."""
@@ -230,7 +235,7 @@ class FastLane(WSListener):
 
     def _assemble(self, kind: WSMsgType, frame: WSFrame) -> None:
         """Put a message together that came in several frames (RFC 6455, section 5.4)."""
-        if (kind == WSMsgType.CONTINUATION) != (self._fragments is not None):
+        if (kind == CONTINUATION) != (self._fragments is not None):
             self._close(PROTOCOL_ERROR, "a fragment out of place")
             return
         if self._fragments is None:
