@@ -42,10 +42,13 @@ def _serve(settings: Settings) -> int:
 
     set_up_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
-    app.state.service.takes_commands = True
     if is_loopback(settings.host) and not settings.insecure:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=trusted_hosts(settings.origins))
-    server = Server(app, settings, app.state.service.drain, websockets=FastLaneProtocol)
+    service = app.state.service
+    service.takes_commands = True
+    server = Server(
+        app, settings, service.drain, lambda: not service.registry.has_peers, websockets=FastLaneProtocol
+    )
     return server.serve_until_stopped()
 
 

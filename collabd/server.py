@@ -15,6 +15,7 @@ from typing import Any, Final
 import uvicorn
 
 from collabd.errors import CollabdError
+from collabd.garbage import Garbage
 from collabd.settings import Settings, without_password
 
 logger = logging.getLogger("collabd.server")
@@ -44,6 +45,7 @@ class Server(uvicorn.Server):
         application: Application,
         settings: Settings,
         drain: Callable[[], Awaitable[bool | None]],
+        is_quiet: Callable[[], bool],
         *,
         websockets: str | type[asyncio.Protocol] = WEBSOCKETS,
     ) -> None:
@@ -52,6 +54,7 @@ class Server(uvicorn.Server):
         Args:
             drain: commits what was received and closes every room's connections; False says that not
                 everything could be committed.
+            is_quiet: whether nobody is connected.
             websockets: what frames WebSocket messages, in uvicorn's terms (``Config(ws=…)``).
         """
         config = uvicorn.Config(
@@ -73,6 +76,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._settings = settings
         self._drain = drain
+        self._garbage = Garbage(is_quiet)
         self.exit_code = 0
 
     def serve_until_stopped(self) -> int:
@@ -94,9 +98,15 @@ class Server(uvicorn.Server):
         """Start, and say so on stdout in one line."""
         await super().startup(sockets)
         if self.started:
+            self._garbage.begin()
             store = without_password(self._settings.store)
             sys.stdout.write(f"collabd is serving {self.address}  (store: {store})\n")
             sys.stdout.flush()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what uvicorn does ten times a second."""
+        self._garbage.tick()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain the rooms, then let uvicorn close what is left and stop the application."""
@@ -116,6 +126,7 @@ class Server(uvicorn.Server):
         if not all_committed:
             self.exit_code = 1
             logger.error("what clients sent last could not be committed; they bring it when they reconnect")
+        self._garbage.end()
         self.config.timeout_graceful_shutdown = max(1, math.floor(deadline - loop.time()))
         await super().shutdown(sockets)
 

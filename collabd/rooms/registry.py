@@ -84,6 +84,11 @@ class Registry:
         """Whether the process is leaving: nothing is opened any more."""
         return self._is_draining
 
+    @property
+    def has_peers(self) -> bool:
+        """Whether anybody is connected."""
+        return any(room.has_peers for room in self._rooms.values())
+
     def get(self, name: str) -> DocumentRoom | None:
         """The room of a document, if it is open."""
         room = self._rooms.get(name)

@@ -181,6 +181,11 @@ class DocumentRoom(YRoom):
         """Everybody connected."""
         return self._peers.values()
 
+    @property
+    def has_peers(self) -> bool:
+        """Whether anybody is connected."""
+        return bool(self._peers)
+
     def join(self, peer: Peer) -> None:
         """Let a peer take part: from now on it gets what happens here, and :meth:`receive` takes what it
         sends.

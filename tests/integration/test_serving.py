@@ -139,7 +139,7 @@ from collabd.settings import Settings
 async def drain():
     {drain}
 
-sys.exit(Server(Starlette(), Settings(port=0, shutdown_seconds=1), drain).serve_until_stopped())
+sys.exit(Server(Starlette(), Settings(port=0, shutdown_seconds=1), drain, lambda: True).serve_until_stopped())
 """
 
 
