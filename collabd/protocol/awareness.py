@@ -5,8 +5,9 @@ claims proves nothing: whoever relays it must bind the client id to the connecti
 https://github.com/yjs/y-protocols (awareness.js).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from collabd.errors import MalformedInput, TooLarge
 from collabd.protocol import wire
@@ -15,6 +16,8 @@ from collabd.protocol.values import parse_json
 MAX_ENTRIES = 1024
 MAX_STATE_BYTES = 16 * 1024
 MAX_CLOCK = 2**32 - 1
+REMEMBERED_STATES = 4096
+MAX_REMEMBERED_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,14 @@ def _state(reader: wire.Reader) -> str | None:
     text = reader.octets()
     if text == b"null":
         return None
+    if len(text) <= MAX_REMEMBERED_BYTES:
+        return _remembered(text)
     if len(text) > MAX_STATE_BYTES:
         raise TooLarge(f"a presence state exceeds {MAX_STATE_BYTES} bytes")
+    return _checked(text)
+
+
+def _checked(text: bytes) -> str | None:
     try:
         state = text.decode()
     except UnicodeDecodeError:
@@ -66,12 +75,21 @@ def _state(reader: wire.Reader) -> str | None:
     return state
 
 
+# The same states come again and again: renewed every 15 s, and repeated by everybody who hears of them.
+_remembered = lru_cache(REMEMBERED_STATES)(_checked)
+
+
 def encode(entries: Iterable[Entry]) -> bytes:
     """The payload of an awareness message with these entries."""
-    encoded = [
-        wire.uint(entry.client)
-        + wire.uint(entry.clock)
-        + wire.text("null" if entry.state is None else entry.state)
-        for entry in entries
-    ]
+    return encode_all([encode_entry(entry) for entry in entries])
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """An entry as it stands in a message."""
+    state = "null" if entry.state is None else entry.state
+    return wire.uint(entry.client) + wire.uint(entry.clock) + wire.text(state)
+
+
+def encode_all(encoded: Collection[bytes]) -> bytes:
+    """The payload of an awareness message with entries that are encoded already."""
     return wire.uint(len(encoded)) + b"".join(encoded)

@@ -33,7 +33,11 @@ class Frame:
 
 
 class Outbox(Protocol):
-    """Takes what one peer shall get. Neither method blocks or raises, whatever has become of the peer."""
+    """Takes what one peer shall get. Nothing here blocks or raises, whatever has become of the peer."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are queued: what the peer does not need can be kept back until it has read them."""
 
     def send(self, frame: Frame) -> None:
         """Queue a frame. A peer that lags too far behind is closed instead."""
@@ -59,6 +63,10 @@ class QueuedOutbox:
         self._wake = asyncio.Event()
         self.closed: asyncio.Future[CollabdError] = asyncio.get_running_loop().create_future()
         """Done when the connection must be closed, with the reason."""
+
+    @property
+    def waiting(self) -> int:
+        return self._size
 
     def send(self, frame: Frame) -> None:
         if self.closed.done():

@@ -8,11 +8,13 @@ room was unloaded meanwhile, or the server started again.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from collabd.protocol.awareness import Entry
 
 REMEMBERED_CLOCKS: Final = 4096
+"""Clients that have left whose clocks are still known."""
 MAX_CLOCK: Final = 2**32 - 2**20
 """Entries beyond it are dropped: the room needs clocks above those it receives, and 32 bits hold no more."""
 
@@ -20,7 +22,7 @@ MAX_CLOCK: Final = 2**32 - 2**20
 class _Sent(NamedTuple):
     clock: int
     at: int
-    """When, in comings and tellings."""
+    """When, on the clock of ``Presence.time``."""
 
 
 class _Member(NamedTuple):
@@ -43,13 +45,14 @@ class Presence:
         self._members: dict[int, _Member] = {}
         self._received: dict[int, int] = {}
         self._sent: dict[int, _Sent] = {}
-        self._time = 0
+        self.time = 0
+        """Comings and tellings so far."""
         self._present: dict[int, Entry] = {}
 
     def join(self, peer: int, person: str) -> list[Entry]:
         """Take in a connection of ``person``; the answer is everybody it should hear of."""
-        self._time += 1
-        self._members[peer] = _Member(person, self._time)
+        self.time += 1
+        self._members[peer] = _Member(person, self.time)
         return [self._publish(entry.client, 0, entry.state) for entry in self.everyone()]
 
     def everyone(self) -> list[Entry]:
@@ -88,6 +91,22 @@ class Presence:
     def client_of(self, peer: int) -> int | None:
         """The awareness client id that a connection speaks for."""
         return self._owned.get(peer)
+
+    def joined_at(self, peer: int) -> int:
+        """When the connection joined, on the clock of ``time``."""
+        return self._members[peer].since
+
+    @property
+    def known(self) -> AbstractSet[int]:
+        """The clients that are present, and those that have left and are not forgotten."""
+        return self._sent.keys()
+
+    def latest(self, client: int) -> Entry | None:
+        """What there is to say of a client now; None if it is not known."""
+        entry = self._present.get(client)
+        if entry is None and client in self._sent:
+            entry = Entry(client, self._sent[client].clock, None)
+        return entry
 
     def state_of(self, peer: int) -> str | None:
         """What the connection said last about itself, as JSON."""
@@ -134,9 +153,9 @@ class Presence:
 
     def _publish(self, client: int, clock: int, state: str | None) -> Entry:
         clock = max(clock, self._clock_sent(client) + 1)
-        self._time += 1
+        self.time += 1
         self._sent.pop(client, None)
-        self._sent[client] = _Sent(clock, self._time)
+        self._sent[client] = _Sent(clock, self.time)
         entry = Entry(client, clock, state)
         if state is None:
             self._present.pop(client, None)
@@ -146,7 +165,7 @@ class Presence:
         return entry
 
     def _forget_old_clocks(self) -> None:
-        excess = len(self._sent) - REMEMBERED_CLOCKS
+        excess = len(self._sent) - len(self._present) - REMEMBERED_CLOCKS
         if excess > 0:
             gone = [client for client in self._sent if client not in self._present][:excess]
             for client in gone:

@@ -26,7 +26,6 @@ from collabd.errors import (
 )
 from collabd.persistence.base import UNKNOWN, Appended, Author, Store
 from collabd.protocol import messages
-from collabd.protocol.awareness import Entry
 from collabd.protocol.awareness import encode as encode_awareness
 from collabd.protocol.session import (
     KEEP_ALIVE,
@@ -39,6 +38,7 @@ from collabd.protocol.session import (
 from collabd.protocol.update import UpdateSummary, encode_state_vector
 from collabd.worker import Runner
 
+from .broadcast import PresenceBroadcast
 from .channel import serve_channel
 from .loading import LARGE_UPDATE, Loaded, checked, load, read_missed
 from .names import claimed_name
@@ -52,6 +52,8 @@ from .state import NOBODY, Batch, Early, RoomState
 
 logger = logging.getLogger(__name__)
 
+PRESENCE: Final = bytes((messages.AWARENESS,))
+"""How a message on presence begins."""
 READ_ONLY: Final = "you may read this document, not change it"
 READ_ONLY_FRAME: Final = Frame(messages.encode(messages.PermissionDenied(READ_ONLY)))
 """Tells a page to keep its editor from taking in what would be refused."""
@@ -128,8 +130,8 @@ class DocumentRoom(YRoom):
         self._is_seed = False
         self._state = RoomState(max_backlog=limits.backlog_bytes, max_early=limits.early_bytes)
         self._presence = Presence(int((time.time() - PRESENCE_EPOCH) * PRESENCE_CLOCKS_PER_SECOND))
-        self._news: dict[int, Entry] = {}
         self._peers: dict[int, Peer] = {}
+        self._broadcast = PresenceBroadcast(self._presence, self._peers, self._loop)
         self._authors: dict[int, Author] = {}
         """Who wrote what is not committed yet, and who may write."""
         self._waiting: dict[int, asyncio.Future[int]] = {}
@@ -206,16 +208,15 @@ class DocumentRoom(YRoom):
         self._ask(peer)
         if peer.access < Access.WRITE:
             peer.send(READ_ONLY_FRAME)
-        everyone = self._presence.join(peer.number, peer.principal.id)
-        if everyone:
-            peer.send(_presence_frame(everyone))
+        self._broadcast.tell(peer, self._presence.join(peer.number, peer.principal.id))
 
     def leave(self, peer: Peer, code: int = 1000, reason: str = "") -> None:
-        """Let go of a peer that joined. Everybody else hears of it at once."""
+        """Let go of a peer that joined. Everybody else hears of it with the next broadcast of presence."""
         if self._peers.pop(peer.number, None) is None:
             return
         self._state.leave(peer.number)
-        self._spread(self._presence.leave(peer.number))
+        self._broadcast.forget(peer)
+        self._broadcast.spread(self._presence.leave(peer.number))
         if not self._peers:
             self.idle_since = self._loop.time()
         seconds = self._loop.time() - peer.joined_at
@@ -231,6 +232,8 @@ class DocumentRoom(YRoom):
             raise self._refusal
         if peer.number not in self._peers:
             return  # it was let go, and its connection is about to end
+        if data[:1] == PRESENCE and self._broadcast.is_hearsay(peer, data):
+            return
         if peer.held is not None:
             peer.held_size += len(data)
             if peer.held_size > self._limits.backlog_bytes:
@@ -275,11 +278,11 @@ class DocumentRoom(YRoom):
             elif peer.number not in self._peers:
                 continue  # it has left; what it wrote counts all the same
             elif isinstance(event, PresenceReceived):
-                self._spread(self._presence.receive(peer.number, event.entries))
+                self._broadcast.spread(self._presence.receive(peer.number, event.entries))
             elif isinstance(event, StateRequested):
                 self._answer(peer, event.state_vector)
             else:
-                peer.send(_presence_frame(self._presence.everyone()))
+                self._broadcast.tell(peer, self._presence.everyone())
 
     def keep_alive(self) -> None:
         """Send something to every peer to which nothing was sent since the last call."""
@@ -336,12 +339,6 @@ class DocumentRoom(YRoom):
             self._postponed.append((peer, None))
         else:
             peer.send(Frame(messages.step_1_frame(self._replica.state_vector())))
-
-    def _spread(self, changes: Sequence[Entry]) -> None:
-        for entry in changes:
-            self._news[entry.client] = entry
-        if changes:
-            self._flush_soon()
 
     # Code in this process
 
@@ -451,8 +448,6 @@ class DocumentRoom(YRoom):
         self._flush_is_due = False
         if self._has_ended:
             return
-        if self._news:
-            self._broadcast_presence()
         batch = self._state.take_batch()
         if batch is not None:
             self._handed_over_at = self._loop.time()
@@ -646,18 +641,6 @@ class DocumentRoom(YRoom):
                     peer.is_quiet = False
                     peer.outbox.send(frame)
 
-    def _broadcast_presence(self) -> None:
-        news, self._news = self._news, {}
-        frame = _presence_frame(list(news.values()))
-        for number, peer in self._peers.items():
-            own = self._presence.client_of(number)
-            if own in news and not self._presence.may_echo(number):
-                others = [entry for entry in news.values() if entry.client != own]
-                if others:
-                    peer.send(_presence_frame(others))
-            else:
-                peer.send(frame)
-
     # Compaction, rebuilding, the end
 
     def _compact_if_due(self) -> None:
@@ -760,6 +743,7 @@ class DocumentRoom(YRoom):
         self._refusal = error
         for peer in list(self._peers.values()):
             peer.close(error)
+        self._broadcast.close()
         self._refuse_waiting(error)
         self._progress.set()
         self._observer.early(-len(self._state.early))
@@ -777,7 +761,7 @@ class DocumentRoom(YRoom):
     @property
     def is_idle(self) -> bool:
         """Whether nobody is connected and nothing is under way."""
-        return not self._peers and self._state.is_settled and not self._tasks and not self._news
+        return not self._peers and self._state.is_settled and not self._tasks
 
     async def flushed(self) -> None:
         """Return when all that was received so far is committed, applied and sent."""
@@ -795,10 +779,6 @@ class DocumentRoom(YRoom):
         self._progress.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("document %s: %s", self.name, error)
-
-
-def _presence_frame(entries: Sequence[Entry]) -> Frame:
-    return Frame(messages.awareness_frame(encode_awareness(entries)))
 
 
 def _saved_frame(count: int) -> Frame:

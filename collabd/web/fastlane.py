@@ -141,6 +141,10 @@ class FastLane(WSListener):
 
     # The outbox of a peer
 
+    @property
+    def waiting(self) -> int:
+        return self._transport.get_write_buffer_size()
+
     def send(self, frame: Frame) -> None:
         if self._is_closing or (self._websocket is not None and self._websocket.is_close_frame_sent):
             return

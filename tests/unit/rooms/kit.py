@@ -36,6 +36,42 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
+class ManualLoop:
+    """The clock and the timers of an event loop, for what needs nothing else of one; time passes when the
+    test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+        return self.call_later(0.0, callback, *args)
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(self.now + delay, callback, args, self)  # type: ignore[arg-type]
+        self._timers.append(timer)
+        return timer
+
+    def _timer_handle_cancelled(self, timer: asyncio.TimerHandle) -> None:
+        self._timers.remove(timer)
+
+    def get_debug(self) -> bool:
+        return False
+
+    def advance(self, seconds: float = 0.0) -> None:
+        """Let time pass, and do what becomes due, in order."""
+        until = self.now + seconds
+        while due := [timer for timer in self._timers if timer.when() <= until + 1e-9]:
+            timer = min(due, key=lambda timer: timer.when())
+            self._timers.remove(timer)
+            self.now = max(self.now, timer.when())
+            timer._run()
+        self.now = until
+
+
 class Writer:
     """A replica of somebody who edits: a text and a map, and the update that each edit made."""
 
@@ -91,6 +127,8 @@ class Recorder:
         self.messages: list[messages.Message] = []
         self.frames: list[bytes] = []
         self.closed_by: CollabdError | None = None
+        self.waiting = 0
+        """Bytes that the peer has not read yet, if the test says so."""
 
     def send(self, frame: Frame) -> None:
         if self.closed_by is None:

@@ -1,12 +1,22 @@
 """Whatever happens, everybody sees who is there: checked with a model of what stock providers do."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import cast
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from collabd.protocol import awareness, messages
 from collabd.protocol.awareness import Entry
+from collabd.rooms import broadcast as broadcast_module
+from collabd.rooms.broadcast import BEHIND, SECONDS_BETWEEN, PresenceBroadcast
+from collabd.rooms.outbox import Frame
+from collabd.rooms.peer import Peer
 from collabd.rooms.presence import Presence
+
+from .kit import ManualLoop, Recorder
 
 
 @dataclass
@@ -56,53 +66,76 @@ class Provider:
         self.states = {client: state for client, state in self.states.items() if client == self.client}
 
 
+class Line(Recorder):
+    """An outbox whose other end is a provider, or nobody."""
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__()
+        self.provider: Provider | None = provider
+
+    def send(self, frame: Frame) -> None:
+        (message,) = messages.decode(frame.payload)
+        assert isinstance(message, messages.AwarenessMessage)
+        if self.provider is not None:
+            self.provider.inbox.append(awareness.decode(message.payload))
+
+
 @dataclass
 class Hub:
-    """Broadcasts as a room does."""
+    """A room, as far as presence goes."""
 
     floor: int
+    loop: ManualLoop = field(default_factory=ManualLoop)
+    peers: dict[int, Peer] = field(default_factory=dict)
     presence: Presence = field(init=False)
-    listeners: dict[int, Provider | None] = field(default_factory=dict)
-    """Connections; None where the other end has gone and nobody noticed."""
-    news: dict[int, Entry] = field(default_factory=dict)
-    joined: int = 0
+    broadcast: PresenceBroadcast = field(init=False)
 
     def __post_init__(self) -> None:
         self.presence = Presence(self.floor)
+        self.broadcast = PresenceBroadcast(self.presence, self.peers, self.loop)  # type: ignore[arg-type]
+
+    def line(self, connection: int) -> Line:
+        return cast(Line, self.peers[connection].outbox)
+
+    @property
+    def lines(self) -> dict[int, Line]:
+        return {connection: self.line(connection) for connection in self.peers}
 
     def restart(self) -> None:
         """Begin anew, as a server does that was started again: everybody is cut off."""
-        for provider in self.listeners.values():
-            if provider is not None:
-                provider.cut_off()
-        self.listeners, self.news = {}, {}
+        for line in self.lines.values():
+            if line.provider is not None:
+                line.provider.cut_off()
+        self.broadcast.close()
         self.floor += 1_000
-        self.presence = Presence(self.floor)
+        self.peers = {}
+        self.__post_init__()
 
     def join(self, provider: Provider) -> None:
-        self.joined += 1
-        provider.connection = self.joined
-        self.listeners[self.joined] = provider
-        provider.inbox.append(self.presence.join(self.joined, "anonymous"))
+        peer = Peer(Line(provider))
+        provider.connection = peer.number
+        self.peers[peer.number] = peer
+        self.broadcast.tell(peer, self.presence.join(peer.number, "anonymous"))
         if provider.client in provider.states:
-            self.receive(self.joined, [provider.entry(provider.client)])
+            self.receive(peer.number, [provider.entry(provider.client)])
 
     def receive(self, connection: int, entries: list[Entry]) -> None:
-        self.news |= {entry.client: entry for entry in self.presence.receive(connection, entries)}
+        message = messages.awareness_frame(awareness.encode(entries))
+        if self.broadcast.is_hearsay(self.peers[connection], message):
+            event("a broadcast is repeated")
+            copy = deepcopy(self.presence)
+            assert copy.receive(connection, entries) == [], "nothing is lost by not looking into it"
+            assert vars(copy) == vars(self.presence)
+        else:
+            self.broadcast.spread(self.presence.receive(connection, entries))
 
     def leave(self, connection: int) -> None:
-        del self.listeners[connection]
-        self.news |= {entry.client: entry for entry in self.presence.leave(connection)}
+        peer = self.peers.pop(connection)
+        self.broadcast.forget(peer)
+        self.broadcast.spread(self.presence.leave(connection))
 
     def flush(self) -> None:
-        news, self.news = self.news, {}
-        for connection, provider in self.listeners.items():
-            own = self.presence.client_of(connection)
-            entries = [
-                entry for entry in news.values() if entry.client != own or self.presence.may_echo(connection)
-            ]
-            if provider is not None and entries:
-                provider.inbox.append(entries)
+        self.loop.advance(SECONDS_BETWEEN)
 
     def deliver(self, provider: Provider) -> None:
         """Let a provider read one message and say again what changed by it."""
@@ -111,10 +144,13 @@ class Hub:
             self.receive(provider.connection, [provider.entry(client) for client in changed])
 
     def come_to_rest(self) -> None:
+        """Let time pass until everybody has read everything and nobody has more to say."""
+        for line in self.lines.values():
+            line.waiting = 0
         for _ in range(1_000):
             self.flush()
-            waiting = [provider for provider in self.listeners.values() if provider and provider.inbox]
-            if not waiting:
+            waiting = [line.provider for line in self.lines.values() if line.provider and line.provider.inbox]
+            if not waiting and not self.broadcast.is_due:
                 return
             for provider in waiting:
                 self.deliver(provider)
@@ -139,6 +175,9 @@ ACTIONS = st.tuples(
             "flush",
             "read",
             "read",
+            "lag",
+            "catch up",
+            "wait",
             "restart",
         ]
     ),
@@ -149,6 +188,14 @@ ACTIONS = st.tuples(
 @settings(max_examples=300)
 @given(st.lists(ACTIONS, min_size=3, max_size=40), st.sampled_from([0, 1_000]))
 def test_everybody_comes_to_see_who_is_there(actions: list[tuple[str, int]], floor: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(broadcast_module, "WORTH_REMEMBERING", 0)
+        patch.setattr(broadcast_module, "PEERS_AT_ONCE", 2)
+        patch.setattr(broadcast_module, "LARGEST", 10)
+        check_that_everybody_sees_everybody(actions, floor)
+
+
+def check_that_everybody_sees_everybody(actions: list[tuple[str, int]], floor: int) -> None:
     providers = [Provider(client) for client in (1, 2, 3, 4)]
     hub = Hub(floor)
     for provider in providers[:3]:
@@ -164,15 +211,19 @@ def test_everybody_comes_to_see_who_is_there(actions: list[tuple[str, int]], flo
                 if action == "leave":
                     hub.leave(connection)
                 else:
-                    hub.listeners[connection] = None
+                    hub.line(connection).provider = None
                 provider.cut_off()
             case "notice":
-                for dead in [each for each, other in hub.listeners.items() if other is None][:1]:
+                for dead in [each for each, line in hub.lines.items() if line.provider is None][:1]:
                     hub.leave(dead)
             case "show" | "hide":
                 provider.set_state(f'{{"n":{number}}}' if action == "show" else None)
                 if connection is not None:
                     hub.receive(connection, [provider.entry(provider.client)])
+            case "lag" | "catch up" if connection is not None:
+                hub.line(connection).waiting = BEHIND + 1 if action == "lag" else 0
+            case "wait":
+                hub.loop.advance(SECONDS_BETWEEN / 3)
             case "restart":
                 hub.restart()
             case "flush":
@@ -182,14 +233,14 @@ def test_everybody_comes_to_see_who_is_there(actions: list[tuple[str, int]], flo
 
     hub.come_to_rest()
     present = hub.present
-    everyone = [provider for provider in hub.listeners.values() if provider is not None]
+    everyone = [line.provider for line in hub.lines.values() if line.provider is not None]
     for provider in everyone:
         others = {client: state for client, state in provider.states.items() if client != provider.client}
         event("somebody is seen" if others else "nobody is seen")
         assert others == {client: state for client, state in present.items() if client != provider.client}
 
     # When the dead are noticed and everybody has renewed its state, as happens every 15 s, it is the truth.
-    for dead in [each for each, provider in hub.listeners.items() if provider is None]:
+    for dead in [each for each, line in hub.lines.items() if line.provider is None]:
         hub.leave(dead)
     for _ in range(3):
         hub.come_to_rest()

@@ -16,8 +16,9 @@ from collabd.errors import (
     ShuttingDown,
     StoreUnavailable,
 )
-from collabd.protocol import messages
+from collabd.protocol import awareness, messages
 from collabd.protocol.session import KEEP_ALIVE
+from collabd.rooms import broadcast as broadcast_module
 from collabd.rooms import room as room_module
 from collabd.rooms.room import LARGE_MESSAGE, RoomLimits
 
@@ -336,9 +337,16 @@ async def test_a_large_message_we_fail_to_check_ends_its_sender_in_a_way_that_ca
     assert "a bug" in caplog.text
 
 
-# Presence
+# Presence; test_broadcast has how often
 
 
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No broadcast of presence waits for the time of the next."""
+    monkeypatch.setattr(broadcast_module, "SECONDS_BETWEEN", 0.0)
+
+
+@pytest.mark.usefixtures("eager")
 async def test_presence_goes_round_and_a_leaver_is_removed_at_once() -> None:
     room = await House().room()
     ada, ben = Member(room, 1).join(), Member(room, 2).join()
@@ -376,6 +384,7 @@ async def test_who_asks_is_told_who_is_here() -> None:
     assert [entry.client for entry in ben.got.entries[before:]] == [1]
 
 
+@pytest.mark.usefixtures("eager")
 async def test_an_entry_whose_clock_was_raised_does_not_return_to_its_owner() -> None:
     room = await House().room()
     ada, ben = Member(room, 1).join(), Member(room, 2).join()
@@ -397,6 +406,26 @@ async def test_an_entry_whose_clock_was_raised_does_not_return_to_its_owner() ->
     assert [entry.client for entry in back.got.entries] == [2], "others' entries of the same turn do come"
 
 
+async def test_what_stock_providers_say_again_costs_little_however_many_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = await House().room()
+    watcher = Member(room, 999).join()
+    for client in range(1, 101):
+        Member(room, client).join().show(f'{{"user":{{"name":"{client}"}},"cursor":{10**100}}}', 1)
+    await turns()
+    newcomer = Member(room, 1_000)
+    room.join(newcomer.peer)
+    for member in (watcher, newcomer):
+        heard = [frame for frame in member.got.frames if frame[0] == messages.AWARENESS]
+        assert sum(map(len, heard)) > LARGE_MESSAGE
+        member.say(*heard)
+        assert member.peer.held is None, "none of it has to be checked in another process"
+        assert member.is_open
+    monkeypatch.setattr(awareness, "decode", lambda _: pytest.fail("a broadcast is recognized"))
+    watcher.say(*[frame for frame in watcher.got.frames if frame[0] == messages.AWARENESS])
+
+
 async def test_somebody_else_s_client_id_is_safe_from_another_person() -> None:
     room = await House().room()
     ada = Member(room, 1, principal=Principal("ada", "Ada")).join()
@@ -411,10 +440,10 @@ async def test_presence_can_be_read_as_pycrdt_has_it() -> None:
     room = await House().room()
     ada = Member(room, 1).join()
     ada.show('{"name":"Ada"}', 1)
-    awareness = room.awareness
-    assert isinstance(awareness, Awareness)
-    assert awareness.states == {1: {"name": "Ada"}}, "the server itself is not present"
-    awareness.set_local_state({"name": "nobody"})
+    copy = room.awareness
+    assert isinstance(copy, Awareness)
+    assert copy.states == {1: {"name": "Ada"}}, "the server itself is not present"
+    copy.set_local_state({"name": "nobody"})
     await turns()
     assert room.awareness.states == {1: {"name": "Ada"}}
 
