@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
 
 from collabd import retention
@@ -22,6 +23,7 @@ from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
 from collabd.settings import Settings, without_password
 from collabd.telemetry import Telemetry
+from collabd.web.compression import Compression
 from collabd.web.documents import Documents
 from collabd.web.history import history_routes
 from collabd.web.openapi import openapi_route
@@ -202,6 +204,7 @@ def create_app(
             openapi_route(),
             *page_routes(),
         ],
+        middleware=[Middleware(Compression)],
         lifespan=lifespan,
     )
     app.state.service = service

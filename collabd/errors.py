@@ -12,6 +12,7 @@
     ├── DocumentDamaged         the log cannot be read back
     ├── UnsupportedFormat       the document cannot be shown this way
     ├── UnsupportedMediaType    a body of a type that cannot be read
+    │   └── UnsupportedCoding   a body that is compressed
     ├── Overloaded              come back later
     │   ├── SlowClient          the peer does not read what it is sent
     │   └── StoreUnavailable    the log cannot commit at the moment
@@ -151,6 +152,10 @@ class UnsupportedMediaType(CollabdError):
     code = "unsupported-media-type"
     close_code = 4415
     status = 415
+
+
+class UnsupportedCoding(UnsupportedMediaType):
+    """The body of a request is compressed or otherwise encoded."""
 
 
 class Overloaded(CollabdError):

@@ -23,6 +23,7 @@ from collabd.errors import (
     NoSuchVersion,
     NotAllowed,
     TooLarge,
+    UnsupportedCoding,
     UnsupportedFormat,
     UnsupportedMediaType,
 )
@@ -107,7 +108,11 @@ class Documents:
 
         Raises:
             TooLarge: there is more.
+            UnsupportedCoding: it is encoded. What a few bytes become when they are unpacked is not bounded by
+                what was sent.
         """
+        if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            raise UnsupportedCoding("bodies are taken as they are, without a Content-Encoding")
         too_large = TooLarge(f"a body has at most {self.max_body_bytes} bytes")
         declared = request.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > self.max_body_bytes:

@@ -1,4 +1,4 @@
-"""Which representation a request asks for, and whether the client has it already."""
+"""Which representation a request asks for, how it may be encoded, and whether the client has it already."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -45,6 +45,19 @@ def _preference(part: str) -> tuple[str, float]:
             except ValueError:
                 quality = 0.0
     return media_range.lower(), quality if 0 <= quality <= 1 else 0.0
+
+
+def accepts_coding(accept_encoding: str, coding: str) -> bool:
+    """Whether an ``Accept-Encoding`` header takes a content coding, and likes it no less than none at all
+    (RFC 9110, section 12.5.3)."""
+    liking = dict(_preference(part) for part in accept_encoding.split(",") if part.strip())
+    quality = liking.get(coding, liking.get("*", 0.0))
+    return quality > 0 and quality >= liking.get("identity", 0.0)
+
+
+def is_named(if_none_match: str | None, etag: str) -> bool:
+    """Whether an ``If-None-Match`` header names exactly this entity tag, weak or strong."""
+    return if_none_match is not None and etag in [tag.strip() for tag in if_none_match.split(",")]
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:

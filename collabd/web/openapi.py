@@ -226,7 +226,14 @@ def _change() -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": BINARY}}},
         "responses": {"200": _content("It is on disk.", "application/json", answer)}
         | _problems(
-            MalformedInput, NotAllowed, NoSuchDocument, DocumentDeleted, TooLarge, UpdateRejected, Overloaded
+            MalformedInput,
+            NotAllowed,
+            NoSuchDocument,
+            DocumentDeleted,
+            TooLarge,
+            UnsupportedMediaType,
+            UpdateRejected,
+            Overloaded,
         ),
     }
 
@@ -302,7 +309,14 @@ def _name_version() -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
         "responses": {"201": _content("It has the name.", "application/json", _object(seq=SEQ, name=STRING))}
         | _problems(
-            InvalidName, MalformedInput, NotAllowed, NoSuchDocument, NoSuchVersion, DocumentDeleted, TooLarge
+            InvalidName,
+            MalformedInput,
+            NotAllowed,
+            NoSuchDocument,
+            NoSuchVersion,
+            DocumentDeleted,
+            TooLarge,
+            UnsupportedMediaType,
         ),
     }
 

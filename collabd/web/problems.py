@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from collabd.errors import CollabdError
+from collabd.errors import CollabdError, UnsupportedCoding
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -24,5 +24,9 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
 
 def problem_of(error: CollabdError) -> Response:
     """The refusal that an error stands for."""
-    headers = {"Retry-After": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {}
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "1"
+    if isinstance(error, UnsupportedCoding):
+        headers["Accept-Encoding"] = "identity"
     return problem(error.status, error.code, str(error), headers)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collabd.formats import FORMATS
-from collabd.web.negotiation import attachment, best_format, is_known
+from collabd.web.negotiation import accepts_coding, attachment, best_format, is_known, is_named
 
 CHROMIUM = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
@@ -77,3 +77,33 @@ def test_a_file_name_cannot_leave_its_header(name: str) -> None:
     assert disposition.count('"') == 2
     assert disposition.count(";") == 2
     assert "/" not in disposition
+
+
+@pytest.mark.parametrize(
+    ("header", "accepts"),
+    [
+        ("gzip", True),
+        ("GZIP;q=0.5", True),
+        ("deflate, gzip, br, zstd", True),
+        ("*", True),
+        ("identity;q=0.5, *", True),
+        ("gzip, identity", True),
+        ("", False),
+        ("identity", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0, *", False),
+        ("*;q=0", False),
+        ("gzip;q=0.5, identity", False),
+        ("gzip;q=x", False),
+    ],
+)
+def test_what_may_be_compressed(header: str, accepts: bool) -> None:
+    assert accepts_coding(header, "gzip") is accepts
+
+
+def test_an_entity_tag_is_named_as_it_stands() -> None:
+    assert is_named('"a", W/"b"', 'W/"b"')
+    assert not is_named('"a", W/"b"', '"b"')
+    assert not is_named("*", '"b"')
+    assert not is_named(None, '"b"')
