@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from collabd.errors import DocumentDamaged
 from collabd.protocol import awareness, messages
+from collabd.rooms.broadcast import BEHIND
 from collabd.rooms.room import LARGE_MESSAGE
 from tests.support.raw import CLOSE, TEXT, frame, handshake
 from tests.unit.rooms.kit import ScriptedStore, Writer, text_of
@@ -461,6 +462,35 @@ async def test_a_document_larger_than_the_queue_can_be_opened(serve: Serve) -> N
             assert piece, "it was closed"
             read += piece
     assert len(read) > 12_000_000
+    slow.close()
+
+
+async def test_who_has_much_to_read_hears_of_presence_when_it_has_read_it(serve: Serve) -> None:
+    site = await serve(peer_queue_bytes=65_536)
+    doc: Doc[Any] = Doc()
+    doc["content"] = Text("x" * 12_000_000)
+    await site.service.registry.create("notes", doc.get_update())
+    slow = await not_reading(site)
+    ada, ben = await synced(site), await synced(site)
+
+    async def show(clock: int) -> bytes:
+        state = f'{{"at":{clock},"much":"{"x" * 16_000}"}}'
+        await ada.send(messages.awareness_frame(awareness.encode([awareness.Entry(1, clock, state)])))
+        (entry,) = awareness.decode((await until(ben, messages.AwarenessMessage)).payload)
+        assert entry.state == state
+        return state.encode()
+
+    for clock in range(15):
+        last = await show(clock)
+    assert not site.said_goodbye
+    read = bytearray()
+    async with asyncio.timeout(PATIENCE):
+        while not read.endswith(last):
+            piece = await asyncio.get_running_loop().sock_recv(slow, 1_000_000)
+            assert piece, "it was closed"
+            read += piece
+    # Where uvicorn writes, what it holds is out of sight, and so some more is queued behind that.
+    assert read.count(b'{"at":') <= 2 + BEHIND // 16_000, "it was not told what was past already"
     slow.close()
 
 
