@@ -232,6 +232,10 @@ class DocumentRoom(YRoom):
             raise self._refusal
         if peer.number not in self._peers:
             return  # it was let go, and its connection is about to end
+        if peer.held is None:
+            text = peer.session.typed(data)
+            if text is not None and self._type(peer, data[3:], text):
+                return
         if data[:1] == PRESENCE and self._broadcast.is_hearsay(peer, data):
             return
         if peer.held is not None:
@@ -239,8 +243,6 @@ class DocumentRoom(YRoom):
             if peer.held_size > self._limits.backlog_bytes:
                 raise Overloaded("too much waits to be checked")
             peer.held.append(data)
-        elif (text := peer.session.typed(data)) is not None and self._type(peer, data[3:], text):
-            return
         elif len(data) > LARGE_MESSAGE:
             peer.held, peer.held_size = deque((data,)), len(data)
             self._in_background(self._receive_held(peer, peer.held))
