@@ -480,6 +480,7 @@ async def test_who_has_much_to_read_hears_of_presence_when_it_has_read_it(serve:
         assert entry.state == state
         return state.encode()
 
+    last = b""
     for clock in range(15):
         last = await show(clock)
     assert not site.said_goodbye
