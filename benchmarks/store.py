@@ -14,41 +14,20 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from pycrdt import Doc, Text
 
+from benchmarks.measure.documents import AUTHOR, edits_of, fill
 from collabd.compaction import Compactor
-from collabd.persistence.base import Author
 from collabd.persistence.sqlite import SQLiteStore
 from collabd.retention import Policy
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
 from collabd.rooms.snapshot import unpack
-from tests.support.traces import load
 
-AUTHOR = Author(77, "ada@example.com", "Ada", "127.0.0.1")
 NEVER = RoomLimits(snapshot_updates=10**9, snapshot_updates_at_most=10**9)
-
-
-def edits_of(trace: str) -> tuple[list[bytes], str]:
-    """The update of each edit of a recorded session by one person, and the text it ends with."""
-    session = load(trace)
-    doc: Doc[Any] = Doc(client_id=12_345_678)
-    text = doc.get("content", type=Text)
-    updates: list[bytes] = []
-    subscription = doc.observe(lambda event: updates.append(event.update))
-    for turn in session.agents[0]:
-        with doc.transaction():
-            for position, gone, new in turn.patches:
-                if gone:
-                    del text[position : position + gone]
-                if new:
-                    text.insert(position, new)
-    doc.unobserve(subscription)
-    return updates, session.end
 
 
 def size_of(directory: Path) -> int:
@@ -65,21 +44,12 @@ async def seconds(rounds: int, work: Callable[[], Awaitable[object]]) -> float:
     return statistics.median(times)
 
 
-async def filled(store: SQLiteStore, name: str, updates: list[bytes]) -> None:
-    """Log one row for each update, as somebody who types alone does."""
-    document_id, _ = await store.append(name, None, updates[:1], [AUTHOR])
-    for number, update in enumerate(updates[1:], 1):
-        appended = store.append(name, document_id, [update], [AUTHOR])
-        if number % 5_000 == 0 or number == len(updates) - 1:
-            await appended
-
-
 async def large_document(directory: Path, trace: str, rounds: int) -> None:
     updates, end = edits_of(trace)
     raw = sum(map(len, updates))
     store = SQLiteStore(directory / "documents.db")
     await store.start()
-    await filled(store, "notes", updates)
+    await fill(store, "notes", updates)
 
     async def open_() -> None:
         room = await Registry(store, limits=NEVER).open("notes")
@@ -96,7 +66,11 @@ async def large_document(directory: Path, trace: str, rounds: int) -> None:
     assert stored is not None
     assert stored.snapshot is not None
     state = unpack(stored.snapshot).state
-    in_pycrdt = await seconds(rounds, lambda: asyncio.sleep(0, Doc().apply_update(state)))
+
+    async def bare_pycrdt() -> None:
+        Doc().apply_update(state)
+
+    in_pycrdt = await seconds(rounds, bare_pycrdt)
     print(f"  opening it afterwards: {compacted * 1000:.0f} ms, of which pycrdt {in_pycrdt * 1000:.0f} ms")
     await store.close()
     with_history = size_of(directory)
@@ -160,12 +134,10 @@ async def main() -> None:
     parser.add_argument("--trace", default="automerge-paper")
     given = parser.parse_args()
     print(f"{os.cpu_count()} processors, medians of {given.rounds}")
-    for work in (
-        lambda directory: large_document(directory, given.trace, given.rounds),
-        lambda directory: many_documents(directory, given.documents, given.rounds),
-    ):
-        with tempfile.TemporaryDirectory() as directory:
-            await work(Path(directory))
+    with tempfile.TemporaryDirectory() as directory:
+        await large_document(Path(directory), given.trace, given.rounds)
+    with tempfile.TemporaryDirectory() as directory:
+        await many_documents(Path(directory), given.documents, given.rounds)
 
 
 if __name__ == "__main__":
