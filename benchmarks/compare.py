@@ -40,7 +40,10 @@ def compare(bench: Bench, kind: Kind, rounds: int, servers: list[str]) -> dict[s
         for work in kind.works:
             for server in servers:
                 # A process of its own for each, so that no server carries what it did before.
-                found = kind.measure(bench, server, work)
+                try:
+                    found = kind.measure(bench, server, work)
+                except RuntimeError as failure:
+                    found = {"failed": True, "why": str(failure)}
                 results.setdefault(work, {}).setdefault(server, []).append(found)
                 say(f"{kind.name}, round {number + 1}, {work}, {server}: {found}")
     return results

@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -26,7 +26,6 @@ from collabd.persistence.base import Appended, Author
 from collabd.persistence.memory import MemoryStore
 from collabd.persistence.sqlite import SQLiteStore
 from collabd.protocol import messages
-from collabd.protocol.session import Session
 from collabd.protocol.update import check_update
 from collabd.rooms.outbox import Frame
 from collabd.rooms.peer import Peer
@@ -75,8 +74,8 @@ class HeldStore(MemoryStore):
         self._held.clear()
 
 
-def typed(count: int) -> list[bytes]:
-    """The updates of somebody who types, a letter at a time."""
+def written(count: int, place: Callable[[int], int]) -> list[bytes]:
+    """The updates of somebody who writes a letter at a time, the nth at ``place(n)``."""
     doc: Doc[Text] = Doc(client_id=CLIENT)
     text = doc.get("content", type=Text)
     updates: list[bytes] = []
@@ -86,9 +85,16 @@ def typed(count: int) -> list[bytes]:
 
     subscription = doc.observe(keep)
     for number in range(count):
-        text += "abcdefghij klmnop"[number % 17]
+        text.insert(place(number), "abcdefghij klmnop"[number % 17])
     doc.unobserve(subscription)
     return updates
+
+
+WAYS: Mapping[str, Callable[[int], int]] = {
+    "typing on": lambda number: number,
+    "here and there": lambda number: number * 7919 % (number + 1),
+}
+"""How somebody writes: one letter behind the other, which is recognised, or each somewhere else."""
 
 
 async def turn() -> float:
@@ -120,20 +126,20 @@ async def in_a_room(updates: list[bytes], at_once: int, peers: int) -> dict[str,
     return {step: statistics.median(times) for step, times in taken.items()}
 
 
-def each(updates: list[bytes], at_once: int, work: Callable[[bytes], object]) -> float:
-    """Seconds that ``work`` takes for as many updates as arrive in a turn, the median of turns."""
+def in_the_check(updates: list[bytes], at_once: int) -> float:
+    """Seconds that the structural check takes of all that arrives in a turn, the median of turns."""
     times = []
     for first in range(0, len(updates), at_once):
         begun = time.perf_counter()
         for update in updates[first : first + at_once]:
-            work(update)
+            check_update(update)
         times.append(time.perf_counter() - begun)
     return statistics.median(times)
 
 
-async def in_the_log(updates: list[bytes], at_once: int, folder: Path) -> float:
+async def in_the_log(updates: list[bytes], at_once: int, path: Path) -> float:
     """Seconds until a batch is on disk, the median of batches."""
-    store = SQLiteStore(folder / "costs.db")
+    store = SQLiteStore(path)
     await store.start()
     author = Author(1, "ada@example.com", "Ada", "127.0.0.1")
     document_id: int | None = None
@@ -147,8 +153,8 @@ async def in_the_log(updates: list[bytes], at_once: int, folder: Path) -> float:
     return statistics.median(times)
 
 
-def costs(at_once: int, turns: int, peers: int, folder: Path) -> dict[str, float]:
-    """Microseconds per update by step.
+def costs(at_once: int, turns: int, peers: int, folder: Path) -> dict[str, list[float]]:
+    """Microseconds per update by step, for each of the ways to write.
 
     Args:
         at_once: how many updates arrive in one turn of the event loop.
@@ -156,24 +162,25 @@ def costs(at_once: int, turns: int, peers: int, folder: Path) -> dict[str, float
         peers: how many others there are.
         folder: where the log is written, on the disk to commit to.
     """
-    updates = typed(at_once * turns)
-    session = Session()
-    checked = each(updates, at_once, check_update)
-    decoded = each([messages.update_frame(update) for update in updates], at_once, session.receive)
-    alone = asyncio.run(in_a_room(updates, at_once, 0))
-    together = asyncio.run(in_a_room(updates, at_once, peers))
-    seconds = {
-        "check the structure of the update": checked,
-        "decode the message around it": decoded - checked,
-        "decide what is new, and queue it": alone["receive"] - decoded,
-        "hand the batch to the log (in memory)": alone["hand over"],
-        "apply the batch to the document, and merge it": alone["apply and relay"],
-        f"frame it and queue it for {peers} others": together["apply and relay"] - alone["apply and relay"],
-        "log it to SQLite, until it is on disk (mostly another thread)": asyncio.run(
-            in_the_log(updates, at_once, folder)
-        ),
-    }
-    return {step: taken * 1e6 / at_once for step, taken in seconds.items()}
+    found: dict[str, list[float]] = {}
+    for way, place in WAYS.items():
+        updates = written(at_once * turns, place)
+        alone = asyncio.run(in_a_room(updates, at_once, 0))
+        together = asyncio.run(in_a_room(updates, at_once, peers))
+        seconds = {
+            "receive: check it, decide what is new, queue it": alone["receive"],
+            "the structural check alone, where all of it is needed": in_the_check(updates, at_once),
+            "hand the batch over": alone["hand over"],
+            "apply the batch to the document, and merge it": alone["apply and relay"],
+            f"frame it and queue it for {peers} others": together["apply and relay"]
+            - alone["apply and relay"],
+            "log it to SQLite until it is on disk, in another thread": asyncio.run(
+                in_the_log(updates, at_once, folder / f"{way}.db")
+            ),
+        }
+        for step, taken in seconds.items():
+            found.setdefault(step, []).append(taken * 1e6 / at_once)
+    return found
 
 
 def main() -> None:
@@ -188,9 +195,10 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
         found = costs(given.updates, given.turns, given.peers, Path(folder))
-    print(f"| µs per update, {given.updates} in a turn | |\n|---|---:|")
+    print(f"| µs per update, {given.updates} in a turn | " + " | ".join(WAYS) + " |")
+    print("|---|" + "---:|" * len(WAYS))
     for step, taken in found.items():
-        print(f"| {step} | {taken:.2f} |")
+        print(f"| {step} | " + " | ".join(f"{value:.2f}" for value in taken) + " |")
 
 
 if __name__ == "__main__":

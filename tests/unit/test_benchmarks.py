@@ -9,10 +9,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.costs import costs
+from benchmarks.costs import WAYS, costs
 from benchmarks.measure import KINDS, pace
 from benchmarks.measure.exposition import read_exposition
 from benchmarks.measure.flat import KIND as FLAT
+from benchmarks.measure.kinds import Kind
 from benchmarks.measure.many import KIND as MANY
 from benchmarks.measure.plot import plot
 from benchmarks.measure.publish import pages, tables, with_figures
@@ -55,6 +56,12 @@ def test_a_median_is_that_of_the_rounds_that_did_not_fail() -> None:
     assert cell("{:.1f}", "p50_ms")(runs) == "2.0"
     assert cell("{:.1f}", "p50_ms")([{"failed": True, "p50_ms": 99.0}]) == "failed"
     assert cell("{:.1f} {:.1f}", "p50_ms", "commit_mean_ms")(runs) == "-"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_what_failed_is_told(kind: Kind) -> None:
+    told = kind.tables({work: {"collabd": [{"failed": True, "why": "x"}]} for work in kind.works})
+    assert "| failed |" in told
 
 
 def test_a_commit_is_told_beside_what_hocuspocus_takes() -> None:
@@ -134,5 +141,6 @@ def test_commits_between_two_looks_at_the_metrics() -> None:
 
 def test_costs_are_told_for_each_step(tmp_path: Path) -> None:
     found = costs(at_once=3, turns=2, peers=2, folder=tmp_path)
-    assert len(found) == 7
-    assert found["log it to SQLite, until it is on disk (mostly another thread)"] > 0
+    assert len(found) == 6
+    assert {len(taken) for taken in found.values()} == {len(WAYS)}
+    assert min(found["log it to SQLite until it is on disk, in another thread"]) > 0
