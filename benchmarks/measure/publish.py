@@ -8,7 +8,7 @@ from typing import Any
 from . import KINDS, pace, saturation
 from .plot import plot
 from .report import Results
-from .servers import BENCHMARKS, NO_LOG
+from .servers import BENCHMARKS, NO_LOG, RELAY
 
 ROOT = BENCHMARKS.parent
 PLOT = ROOT / "docs" / "performance.svg"
@@ -41,6 +41,8 @@ def short_tables(data: Data) -> str:
     told = [saturation.throughput(_with_log(data["saturation"]["results"]))]
     if "typing" in data:
         told.append(pace.latencies(_with_log(data["typing"]["results"])))
+    if any(RELAY in by_server for by_server in data["saturation"]["results"].values()):
+        told.append(f"The {RELAY} does nothing but pass messages on: it shows what the wire allows.")
     return "\n\n".join(told)
 
 
