@@ -38,6 +38,8 @@ CLIENT = 12_345_678
 class Wire:
     """An outbox that frames what it is given, and drops it."""
 
+    waiting = 0
+
     def send(self, frame: Frame) -> None:
         self.size = len(frame.framed)
 
