@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from pycrdt import Awareness, Channel, Doc
@@ -49,6 +50,8 @@ from .presence import Presence
 from .replica import EMPTY_STATE_VECTOR, Replica, ReplicaBroken
 from .slices import PAUSE_SECONDS, Clock, Slices
 from .state import NOBODY, Batch, Early, RoomState
+from .turns import Turns
+from .whole import WholeState
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,8 @@ PRESENCE_EPOCH: Final = 1_767_225_600
 """The beginning of 2026, from which on presence clocks count."""
 PRESENCE_CLOCKS_PER_SECOND: Final = 16
 """More than a room gives out on average, and few enough for clocks to stay within 32 bits until 2034."""
+BYTES_PER_SECOND: Final = 2e9
+"""How fast a system takes what is sent, about."""
 KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
 STORE_RETRY_SECONDS: Final = 0.5
 """How long it is waited before the store is asked again for what it could not give."""
@@ -140,7 +145,8 @@ class DocumentRoom(YRoom):
         step 2 (for a state vector)."""
         self._flush_is_due = False
         self._handed_over_at = 0.0
-        self._full_state: tuple[int, Frame] | None = None
+        self._turns = Turns(self._loop)
+        self._whole = WholeState(self._encode)
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress = asyncio.Event()
         self._refusal: CollabdError | None = None
@@ -219,6 +225,7 @@ class DocumentRoom(YRoom):
         self._broadcast.spread(self._presence.leave(peer.number))
         if not self._peers:
             self.idle_since = self._loop.time()
+            self._whole.forget()
         seconds = self._loop.time() - peer.joined_at
         self._observer.left(self.name, peer.number, peer.principal.id, code, reason, seconds, peer.updates)
 
@@ -287,11 +294,13 @@ class DocumentRoom(YRoom):
                 self._broadcast.tell(peer, self._presence.everyone())
 
     def keep_alive(self) -> None:
-        """Send something to every peer to which nothing was sent since the last call."""
+        """Send something to every peer to which nothing was sent since the last call; to be called every few
+        seconds."""
         for peer in self._peers.values():
             if peer.is_quiet:
                 peer.send(KEEP_ALIVE_FRAME)
             peer.is_quiet = True
+        self._whole.forget_if_unused()
 
     def _type(self, peer: Peer, update: bytes, text: bytes) -> bool:
         """Take in what a peer goes on typing; False if it must be looked at more closely."""
@@ -325,15 +334,27 @@ class DocumentRoom(YRoom):
         if self._postponed is not None:
             self._postponed.append((peer, state_vector))
             return
+        self._turns.ask(partial(self._answer_now, peer, state_vector))
+
+    def _answer_now(self, peer: Peer, state_vector: bytes) -> float:
+        """Do it; the answer is about how long that takes, in seconds."""
+        if peer.number not in self._peers:
+            return 0.0
+        if self._postponed is not None:
+            self._postponed.append((peer, state_vector))
+            return 0.0
+        started = self._clock()
         if state_vector == EMPTY_STATE_VECTOR:
-            if self._full_state is None or self._full_state[0] != self._version:
-                frame = Frame(messages.step_2_frame(self._replica.state()))
-                self._full_state = self._version, frame
-            peer.send(self._full_state[1])
+            frames = [*self._whole.frames()]
         else:
-            peer.send(Frame(messages.step_2_frame(self._replica.state(state_vector))))
-        for early in self._state.early:
-            peer.send(Frame(messages.update_frame(early.update)))
+            frames = [Frame(messages.step_2_frame(self._replica.state(state_vector)))]
+        frames += [Frame(messages.update_frame(early.update)) for early in self._state.early]
+        for frame in frames:
+            peer.send(frame)
+        return self._clock() - started + sum(len(frame.payload) for frame in frames) / BYTES_PER_SECOND
+
+    def _encode(self) -> bytes:
+        return self._replica.state()
 
     def _ask(self, peer: Peer) -> None:
         """Send step 1."""
@@ -629,7 +650,10 @@ class DocumentRoom(YRoom):
             self.idle_since = self._loop.time()
 
     def _relay(self, updates: Sequence[tuple[int, bytes]], merged: bytes | None) -> None:
-        if not updates or not self._peers:
+        if not updates:
+            return
+        if not self._peers:
+            self._whole.forget()
             return
         authors = {author for author, _ in updates}
         only_author = authors.pop() if len(authors) == 1 else None
@@ -638,6 +662,7 @@ class DocumentRoom(YRoom):
         else:
             frames = [Frame(messages.update_frame(update)) for _, update in updates]
         for frame in frames:
+            self._whole.add(frame)
             for number, peer in self._peers.items():
                 if number != only_author:
                     peer.is_quiet = False
@@ -681,6 +706,7 @@ class DocumentRoom(YRoom):
 
     def _begin_rebuild(self, batch: Batch, last_seq: int) -> None:
         self._postponed = self._postponed or []
+        self._whole.forget()
         self._state.distrust()
         self._in_background(self._rebuild(batch, last_seq))
 
@@ -746,6 +772,8 @@ class DocumentRoom(YRoom):
         for peer in list(self._peers.values()):
             peer.close(error)
         self._broadcast.close()
+        self._turns.close()
+        self._whole.forget()
         self._refuse_waiting(error)
         self._progress.set()
         self._observer.early(-len(self._state.early))

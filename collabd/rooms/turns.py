@@ -1,0 +1,77 @@
+"""Many who come at once are served a few at a time, with pauses in which everybody else is."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+AT_ONCE_SECONDS: Final = 0.001
+"""How long those are served who have a turn together, about."""
+PAUSE_SECONDS: Final = 0.001
+"""How long the others wait then for their turn."""
+
+Serve = Callable[[], float]
+"""Serves somebody; the answer is how long that holds the event loop, now or soon, in seconds, about."""
+
+
+class Turns:
+    """Gives turns in the order in which they are asked for.
+
+    Args:
+        loop: its clock and timers are used, nothing else.
+    """
+
+    __slots__ = ("_began_at", "_loop", "_next", "_spent", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Serve] | None = None
+        self._next: asyncio.TimerHandle | None = None
+        self._began_at = float("-inf")
+        self._spent = 0.0
+
+    def ask(self, serve: Serve) -> None:
+        """Have somebody served when it is their turn: right now unless many were just before. Once closed,
+        nobody who would have to wait is."""
+        if self._next is not None:
+            if self._waiting is not None:
+                self._waiting.append(serve)
+            return
+        now = self._loop.time()
+        if now - self._began_at >= AT_ONCE_SECONDS + PAUSE_SECONDS:
+            self._began_at = now
+            self._spent = 0.0
+        if self._spent < AT_ONCE_SECONDS:
+            self._spent += serve()
+        else:
+            self._waiting = deque((serve,))
+            self._next = self._loop.call_later(PAUSE_SECONDS, self._serve_next)
+
+    async def mine(self, seconds: float) -> None:
+        """Return when it is the caller's turn, who will hold the loop for so long."""
+        turn = self._loop.create_future()
+
+        def begin() -> float:
+            if not turn.done():
+                turn.set_result(None)
+            return seconds
+
+        self.ask(begin)
+        await turn
+
+    def close(self) -> None:
+        """Serve nobody any more."""
+        self._waiting = None
+        if self._next is not None:
+            self._next.cancel()
+
+    def _serve_next(self) -> None:
+        self._began_at = self._loop.time()
+        self._spent = 0.0
+        # Whoever asks meanwhile stands behind those who wait.
+        while self._waiting and self._spent < AT_ONCE_SECONDS:
+            self._spent += self._waiting.popleft()()
+        if self._waiting:
+            self._next = self._loop.call_later(PAUSE_SECONDS, self._serve_next)
+        else:
+            self._next = self._waiting = None
