@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from pycrdt import Doc, merge_updates
@@ -49,7 +50,6 @@ class Replica:
         *,
         clock: Clock = time.perf_counter,
     ) -> None:
-        self.doc: Doc[Any] = Doc()
         self.rejected: list[int] = []
         """Sequence numbers that :meth:`build` found it could not apply."""
         self._pace = Pace(clock)
@@ -63,6 +63,11 @@ class Replica:
         except _FAILURES as error:
             reraise_unless_pycrdt(error)
             raise DocumentDamaged(f"the snapshot cannot be applied: {error}") from error
+
+    @cached_property
+    def doc(self) -> Doc[Any]:
+        """The pycrdt document. An empty one is made when it is asked for: nobody may ever write to it."""
+        return Doc()
 
     @classmethod
     def build(cls, snapshot: bytes, tail: Sequence[Early], intake: Intake | None = None) -> "Replica":
@@ -192,11 +197,11 @@ class Replica:
 
     def state_vector(self) -> bytes:
         """The encoded state vector."""
-        return self.doc.get_state()
+        return self.doc.get_state() if self._intake.clocks else EMPTY_STATE_VECTOR
 
     def state(self, since: bytes = EMPTY_STATE_VECTOR) -> bytes:
         """All that is integrated and not covered by the (checked) state vector ``since``, as one update."""
-        return self.doc.get_update(since)
+        return self.doc.get_update(since) if self._intake.clocks else EMPTY_UPDATE
 
     def _carry_out(self, steps: Sequence[Step]) -> Work[bytes | None]:
         """Do what the intake found safe; what was applied, as one update, if it was applied in one go."""

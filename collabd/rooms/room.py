@@ -47,6 +47,7 @@ from .observer import Observer
 from .outbox import Frame
 from .peer import Peer, next_number
 from .presence import Presence
+from .progress import Progress
 from .replica import EMPTY_STATE_VECTOR, Replica, ReplicaBroken
 from .slices import PAUSE_SECONDS, Clock, Slices
 from .state import NOBODY, Batch, Early, RoomState
@@ -69,6 +70,9 @@ PRESENCE_CLOCKS_PER_SECOND: Final = 16
 BYTES_PER_SECOND: Final = 2e9
 """How fast a system takes what is sent, about."""
 KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
+READY: Final = asyncio.Event()
+"""Shared by all rooms: nobody gets one that is not loaded yet."""
+READY.set()
 STORE_RETRY_SECONDS: Final = 0.5
 """How long it is waited before the store is asked again for what it could not give."""
 NAME_HOLDS: Final = 10.0
@@ -101,6 +105,47 @@ class DocumentRoom(YRoom):
     holds a part of that; :meth:`readable` tells when it is whole.
     """
 
+    __slots__ = (
+        "_authors",
+        "_broadcast",
+        "_clock",
+        "_compact",
+        "_compacting",
+        "_flush_is_due",
+        "_full_state",
+        "_handed_over_at",
+        "_has_ended",
+        "_is_seed",
+        "_limits",
+        "_loop",
+        "_observer",
+        "_peers",
+        "_postponed",
+        "_presence",
+        "_progress",
+        "_reader",
+        "_refusal",
+        "_replica",
+        "_revive",
+        "_runner",
+        "_snapshot_size",
+        "_state",
+        "_store",
+        "_tail_bytes",
+        "_tail_updates",
+        "_tasks",
+        "_version",
+        "_waiting",
+        "clients",
+        "document_id",
+        "idle_since",
+        "log",
+        "name",
+        "opened_at",
+        "ready_event",
+        "ystore",
+    )
+
     def __init__(
         self,
         name: str,
@@ -120,7 +165,7 @@ class DocumentRoom(YRoom):
         self.log = logger
         self.clients = set()
         self.ystore = None
-        self.ready_event = asyncio.Event()  # type: ignore[assignment]
+        self.ready_event = READY  # type: ignore[assignment]
         self.opened_at = self.idle_since = asyncio.get_running_loop().time()
         self._loop = asyncio.get_running_loop()
         self._store = store
@@ -148,7 +193,7 @@ class DocumentRoom(YRoom):
         self._turns = Turns(self._loop)
         self._whole = WholeState(self._encode)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._progress = asyncio.Event()
+        self._progress = Progress()
         self._refusal: CollabdError | None = None
         """Why nothing more is taken in."""
         self._has_ended = False
@@ -157,12 +202,16 @@ class DocumentRoom(YRoom):
         self._snapshot_size = self._tail_updates = self._tail_bytes = 0
         if loaded is None:
             self._replica = Replica(clock=clock)
+            self._state.restore(0, self._replica.known, ())
         else:
             self._restore(loaded)
-        self.ydoc: Doc[Any] = self._replica.doc
-        self.ready = True
 
     # What pycrdt-websocket's rooms offer
+
+    @property
+    def ydoc(self) -> Doc[Any]:  # type: ignore[override]
+        """The document, to be read."""
+        return self._replica.doc
 
     @property
     def awareness(self) -> Awareness:  # type: ignore[override]
@@ -392,7 +441,6 @@ class DocumentRoom(YRoom):
         """Return when the document is whole, which it always is unless it is rebuilt or takes in something
         large."""
         while self._postponed is not None and not self._has_ended:
-            self._progress.clear()
             await self._progress.wait()
 
     async def submit(self, update: bytes, author: Author = UNKNOWN) -> int:
@@ -606,7 +654,6 @@ class DocumentRoom(YRoom):
 
     def _settle(self, batch: Batch, last_seq: int, merged: bytes | None, refused: Sequence[int]) -> None:
         """Tell everybody what became of a batch; ``refused`` are pieces of it, by their position."""
-        self.ydoc = self._replica.doc
         early_before = len(self._state.early)
         refused = [batch.pieces[position].first for position in refused]
         settled = self._state.settle(last_seq, self._replica.known, refused)
@@ -796,7 +843,6 @@ class DocumentRoom(YRoom):
     async def flushed(self) -> None:
         """Return when all that was received so far is committed, applied and sent."""
         while not self._has_ended and not (self._state.is_settled and not self._tasks):
-            self._progress.clear()
             await self._progress.wait()
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:

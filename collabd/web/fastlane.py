@@ -49,7 +49,7 @@ DEAD_AFTER: Final = 30.0
 """Seconds after which a peer that acknowledges nothing on TCP, or answers no ping, is taken for gone."""
 
 # picows logs every connection and its end; who comes and goes is logged by the rooms.
-_picows_logger = logging.getLogger(f"{__name__}.framing")
+_picows_logger = logging.LoggerAdapter(logging.getLogger(f"{__name__}.framing"), None)
 _picows_logger.setLevel(logging.CRITICAL)
 
 
@@ -126,6 +126,8 @@ class FastLane(WSListener):
             2048,
         )
         protocol.connection_made(self._transport)
+        # uvloop holds on to the last protocol that was no buffered one, and so to all that uvicorn had.
+        self._transport.set_protocol(_NOBODY)
         self._transport.set_protocol(protocol)
         request = UPGRADE.format(self._key).encode()
         protocol.get_buffer(-1)[: len(request)] = request
@@ -180,6 +182,9 @@ class FastLane(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._websocket = transport
+        # picows keeps both for as long as the connection lives.
+        transport.request.headers.clear()
+        transport.response.headers.clear()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
@@ -321,6 +326,7 @@ class _Detached(asyncio.Transport):
 
 
 _DETACHED: Final = _Detached()
+_NOBODY: Final = asyncio.Protocol()
 
 
 def _detect_dead_peers(transport: asyncio.Transport) -> bool:

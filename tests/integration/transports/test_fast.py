@@ -1,9 +1,11 @@
 """What only the fast layer promises: uvicorn's own does not, and cannot be made to."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
+from websockets.server import ServerProtocol
 
 from collabd.web import fastlane
 from collabd.web.fastlane import FastLaneProtocol
@@ -28,6 +30,18 @@ async def test_who_does_not_answer_a_close_is_cut_off(site: Site, monkeypatch: p
     await asyncio.wait_for(connection.reader.read(), PATIENCE)
     await site.rest()
     connection.abort()
+
+
+async def test_nothing_of_an_upgrade_outlives_it(site: Site) -> None:
+    connections = [await site.connect() for _ in range(3)]
+    for connection in connections:
+        await connection.recv()
+    gc.collect()
+    alive = [kept for kept in gc.get_objects() if type(kept) in (FastLaneProtocol, ServerProtocol)]
+    assert len(list(site.room().peers)) == 3
+    assert not alive
+    for connection in connections:
+        await connection.close()
 
 
 async def test_a_request_with_too_many_headers_is_answered_and_forgotten(site: Site) -> None:
