@@ -67,6 +67,7 @@ class Service:
             observer=self.telemetry,
             compact=self.compactor.soon,
             idle_seconds=settings.room_idle_seconds,
+            idle_bytes=settings.room_idle_bytes,
             keepalive_seconds=settings.keepalive_seconds,
             checker=self.checker,
             reader=self.converter,

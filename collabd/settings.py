@@ -96,7 +96,14 @@ class Settings:
         minimum=65536,
     )
     room_idle_seconds: float = setting(
-        30.0, "How long a document stays in memory after its last client left.", unit="seconds", minimum=0
+        30.0, "How long a document stays in memory after it was last used.", unit="seconds", minimum=0
+    )
+    room_idle_bytes: int = setting(
+        256 * 2**20,
+        "How much memory documents may take, by estimate, that nobody uses; beyond it those not used for "
+        "longest are put away before `room_idle_seconds` are over.",
+        unit="bytes",
+        minimum=0,
     )
     history: str = setting(
         "all",

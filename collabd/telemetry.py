@@ -78,6 +78,11 @@ class Telemetry:
             registry=self.registry,
         )
         self._rooms = Gauge("collabd_rooms", "Documents in memory now.", registry=self.registry)
+        self._idle_memory = Gauge(
+            "collabd_idle_rooms_bytes",
+            "Memory that documents take which nobody uses, estimated.",
+            registry=self.registry,
+        )
         self._loads = Histogram(
             "collabd_room_load_seconds",
             "Time to read a document from the store.",
@@ -145,6 +150,9 @@ class Telemetry:
 
     def early(self, change: int) -> None:
         self._early.inc(change)
+
+    def idle_memory(self, size: int) -> None:
+        self._idle_memory.set(size)
 
     def refused(self, code: str) -> None:
         self._refusals.labels(code).inc()

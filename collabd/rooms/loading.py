@@ -1,6 +1,5 @@
 """A document out of the store, without holding up the event loop."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from collabd.protocol.update import UpdateSummary, check_large_update, check_upd
 from collabd.worker import Runner
 
 from .replica import EMPTY_UPDATE, Replica
-from .slices import PAUSE_SECONDS, SLICE_SECONDS, Clock, Slices
+from .slices import Clock, Pause, Slices
 from .snapshot import unpack
 from .state import Early
 
@@ -60,7 +59,7 @@ async def load(name: str, stored: StoredDocument, runner: Runner, clock: Clock =
         if replica is not None:
             return Loaded(stored, replica, [])
     tail: list[Early] = []
-    pause = _Pause(clock)
+    pause = Pause(clock)
     for seq, update in stored.tail:
         try:
             tail.append(Early(seq, update, await checked(update, runner)))
@@ -78,7 +77,7 @@ async def _squashed(
     """The replica, made in a tenth of the time; None if one must look at each update by itself, since one is
     refused or waits."""
     squashed: list[Early] = []
-    pause = _Pause(clock)
+    pause = Pause(clock)
     for update in squash(update for _, update in tail):
         try:
             squashed.append(Early(0, update, await checked(update, runner)))
@@ -87,19 +86,6 @@ async def _squashed(
         await pause.if_due()
     replica = await Slices(Replica.building(snapshot, squashed, intake, clock=clock), clock).finished()
     return None if replica.rejected or replica.early else replica
-
-
-class _Pause:
-    """Gives the event loop a turn every few milliseconds."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._until = clock() + SLICE_SECONDS
-
-    async def if_due(self) -> None:
-        if self._clock() >= self._until:
-            await asyncio.sleep(PAUSE_SECONDS)
-            self._until = self._clock() + SLICE_SECONDS
 
 
 async def read_missed(
@@ -115,7 +101,7 @@ async def read_missed(
     if upto - after > MANY_MISSED:
         return None
     missed: list[Early] = []
-    pause = _Pause(clock)
+    pause = Pause(clock)
     async for entries in store.history(document_id, after=after, upto=upto):
         for entry in entries:
             if len(entry.updates) != entry.count:

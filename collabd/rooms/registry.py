@@ -25,12 +25,14 @@ from .names import check_name
 from .observer import Observer, Silent
 from .peer import Peer
 from .room import Compact, DocumentRoom, RoomLimits
-from .slices import Clock
+from .slices import Clock, Pause
 
 logger = logging.getLogger(__name__)
 
 FOLLOW_SECONDS: Final = 2.0
 """How often a store that is shared is asked what other processes wrote."""
+SHED_SECONDS: Final = 2.0
+"""How often it is looked how much memory idle rooms take."""
 FOLLOW_AT_ONCE: Final = 1_000
 """Documents it is asked about at once."""
 
@@ -40,14 +42,15 @@ class Registry:
 
     Args:
         compact: asks for a document to be compacted; without it none is.
-        idle_seconds: how long a room stays loaded after its last peer has left.
+        idle_seconds: how long a room stays loaded after it was last used.
+        idle_bytes: about how much memory the rooms may take that nobody uses.
         keepalive_seconds: how long a peer may be left without a message, at most.
         checker: checks large messages.
         reader: reads large documents; not the same, as it must not wait for what somebody sends in masses.
         clock: measures how long the event loop is held up, in seconds.
 
-    :meth:`tick` must be called about every ``keepalive_seconds / 2``, and if the store is shared,
-    :meth:`follow` every now and then; :meth:`run` does both.
+    :meth:`tick` must be called about every ``keepalive_seconds / 2``, :meth:`shed` every now and then, and
+    :meth:`follow` too if the store is shared; :meth:`run` does all that.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Registry:
         observer: Observer | None = None,
         compact: Compact | None = None,
         idle_seconds: float = 30.0,
+        idle_bytes: int = 256 * 1024 * 1024,
         keepalive_seconds: float = 15.0,
         checker: Runner | None = None,
         reader: Runner | None = None,
@@ -71,6 +75,7 @@ class Registry:
         self._observer = observer or Silent()
         self._compact = compact
         self._idle_seconds = idle_seconds
+        self._idle_bytes = idle_bytes
         self._keepalive_seconds = keepalive_seconds
         self._rooms: dict[str, DocumentRoom] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
@@ -114,6 +119,7 @@ class Registry:
                 raise _held(name)
             room = self.get(name)
             if room is not None:
+                room.idle_since = asyncio.get_running_loop().time()
                 return room
             opening = self._opening.get(name) or self._begin(name, self._load(name))
             try:
@@ -196,8 +202,8 @@ class Registry:
             self._held.discard(name)
 
     async def run(self) -> None:
-        """Tick, and follow a shared store, until cancelled."""
-        tasks = [self._tick_on()]
+        """Tick, shed, and follow a shared store, until cancelled."""
+        tasks = [self._tick_on(), self._shed_on()]
         if self._store.is_shared:
             tasks.append(self._follow_on())
         await asyncio.gather(*tasks)
@@ -206,6 +212,11 @@ class Registry:
         while True:
             await asyncio.sleep(self._keepalive_seconds / 2)
             self.tick(asyncio.get_running_loop().time())
+
+    async def _shed_on(self) -> None:
+        while True:
+            await asyncio.sleep(SHED_SECONDS)
+            await self.shed()
 
     async def _follow_on(self) -> None:
         while True:
@@ -244,6 +255,26 @@ class Registry:
             if room.has_ended or (room.is_idle and now - room.idle_since >= self._idle_seconds):
                 # Whoever opened the room before and did not use it yet must not write beside the next one.
                 self._put_away(name, Overloaded("the document was put away; open it again"))
+
+    async def shed(self) -> None:
+        """Put idle rooms away, the least recently used first, until the others take no more memory than they
+        may. Rooms that are in use are left alone, whatever they take."""
+        pause = Pause(self._clock)
+        measured: list[tuple[DocumentRoom, int]] = []
+        for room in list(self._rooms.values()):
+            if room.is_idle and not room.has_ended:
+                measured.append((room, room.memory()))
+                await pause.if_due()
+        # Some may have been used meanwhile.
+        idle = [pair for pair in measured if pair[0].is_idle and self.get(pair[0].name) is pair[0]]
+        idle.sort(key=lambda pair: pair[0].idle_since)
+        total = sum(memory for _, memory in idle)
+        for room, memory in idle:
+            if total <= self._idle_bytes:
+                break
+            self._put_away(room.name, Overloaded("the document was put away; open it again"))
+            total -= memory
+        self._observer.idle_memory(total)
 
     async def drain(self, timeout: float) -> bool:
         """Refuse newcomers, commit what was received, and close everybody with "come back".

@@ -1,5 +1,6 @@
 """The pycrdt document of a room, and the knowledge of how pycrdt fails."""
 
+import heapq
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -9,10 +10,11 @@ from typing import Any, Final
 from pycrdt import Doc, merge_updates
 
 from collabd.errors import DocumentDamaged, MalformedInput, UpdateRejected
+from collabd.protocol import wire
 from collabd.protocol.causality import MAX_STRUCTS, cut
 from collabd.protocol.intake import Intake, Known, Step
 from collabd.protocol.surrogates import tear
-from collabd.protocol.update import UpdateSummary
+from collabd.protocol.update import UpdateSummary, encode_state_vector
 
 from .slices import Clock, Pace, Work, at_once
 from .snapshot import unpack
@@ -23,6 +25,12 @@ MERGE_AT_ONCE: Final = 128
 
 STRUCT_BYTES: Final = 20
 """What a struct takes about, in an update of many or of one; what is longer costs no more for it."""
+STRUCT_MEMORY: Final = 300
+"""Bytes of memory a struct takes beside its content: 220 to 250 in text, 400 in maps and what is nested."""
+DOCUMENT_MEMORY: Final = 6_000
+"""Bytes of memory a document takes that has nothing in it, with its room."""
+CLIENTS_COUNTED: Final = 16
+"""Clients whose structs are counted to estimate how many a document has."""
 EMPTY_STATE_VECTOR: Final = b"\x00"
 EMPTY_UPDATE: Final = b"\x00\x00"
 
@@ -202,6 +210,23 @@ class Replica:
     def state(self, since: bytes = EMPTY_STATE_VECTOR) -> bytes:
         """All that is integrated and not covered by the (checked) state vector ``since``, as one update."""
         return self.doc.get_update(since) if self._intake.clocks else EMPTY_UPDATE
+
+    def memory(self) -> int:
+        """About how many bytes of memory the document takes, by its state and how many structs that has.
+
+        It takes about three times as long as :meth:`state`.
+        """
+        clocks = self._intake.clocks
+        written = sum(clocks.values())
+        if not written:
+            return DOCUMENT_MEMORY
+        structs = counted = 0
+        for client in heapq.nlargest(CLIENTS_COUNTED, clocks, key=clocks.__getitem__):
+            alone = wire.Reader(self.state(encode_state_vector({**clocks, client: 0})))
+            if alone.uint():
+                structs += alone.uint()
+                counted += clocks[client]
+        return DOCUMENT_MEMORY + len(self.state()) + STRUCT_MEMORY * structs * written // max(counted, 1)
 
     def _carry_out(self, steps: Sequence[Step]) -> Work[bytes | None]:
         """Do what the intake found safe; what was applied, as one update, if it was applied in one go."""

@@ -112,12 +112,12 @@ class DocumentRoom(YRoom):
         "_compact",
         "_compacting",
         "_flush_is_due",
-        "_full_state",
         "_handed_over_at",
         "_has_ended",
         "_is_seed",
         "_limits",
         "_loop",
+        "_memory",
         "_observer",
         "_peers",
         "_postponed",
@@ -134,8 +134,10 @@ class DocumentRoom(YRoom):
         "_tail_bytes",
         "_tail_updates",
         "_tasks",
+        "_turns",
         "_version",
         "_waiting",
+        "_whole",
         "clients",
         "document_id",
         "idle_since",
@@ -192,6 +194,7 @@ class DocumentRoom(YRoom):
         self._handed_over_at = 0.0
         self._turns = Turns(self._loop)
         self._whole = WholeState(self._encode)
+        self._memory: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress = Progress()
         self._refusal: CollabdError | None = None
@@ -430,6 +433,16 @@ class DocumentRoom(YRoom):
     def state_vector(self) -> bytes:
         """The encoded state vector of what is integrated; raises what :meth:`state` raises."""
         return self._sound_replica.state_vector()
+
+    def memory(self) -> int:
+        """About how many bytes of memory the document takes; raises what :meth:`state` raises.
+
+        It is estimated anew only if something was written since the last time.
+        """
+        if self._memory is None or self._memory[0] != self._version:
+            waiting = sum(len(early.update) for early in self._state.early)
+            self._memory = self._version, self._sound_replica.memory() + waiting
+        return self._memory[1]
 
     @property
     def _sound_replica(self) -> Replica:

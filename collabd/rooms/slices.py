@@ -97,3 +97,16 @@ class Pace:
             self._careful = self.CAREFUL
         elif is_full and seconds < SLICE_SECONDS / 8:
             self.structs = min(self.MOST, self.structs * 2)
+
+
+class Pause:
+    """Gives the event loop a turn every few milliseconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until = clock() + SLICE_SECONDS
+
+    async def if_due(self) -> None:
+        if self._clock() >= self._until:
+            await asyncio.sleep(PAUSE_SECONDS)
+            self._until = self._clock() + SLICE_SECONDS

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -68,16 +69,12 @@ class DocumentSocket:
             await self._serve(websocket, subprotocol)
 
     async def _serve_fast(self, websocket: WebSocket, lane: FastLane, subprotocol: str | None) -> None:
-        def on_message(data: bytes) -> None:
-            room.receive(peer, data)
-
-        def on_gone(code: int, reason: str) -> None:
-            room.leave(peer, code, reason)
-
-        lane.on_error = lambda error: self._observer.refused(error.code)
+        lane.on_error = self._count_refusal
         try:
             room, access = await self._open(websocket)
             peer = self._peer(websocket, lane, access, subprotocol)
+            # Smaller than closures, and quicker to call.
+            on_message, on_gone = partial(room.receive, peer), partial(room.leave, peer)
             if lane.accept(subprotocol, on_message, on_gone, self._queue_bytes):
                 room.join(peer)
         except CollabdError as error:
@@ -85,6 +82,9 @@ class DocumentSocket:
         except BaseException:
             lane.refuse(subprotocol, CollabdError("the server failed; come back"))
             raise
+
+    def _count_refusal(self, error: CollabdError) -> None:
+        self._observer.refused(error.code)
 
     async def _serve(self, websocket: WebSocket, subprotocol: str | None) -> None:
         await websocket.accept(subprotocol)
@@ -97,7 +97,7 @@ class DocumentSocket:
         except CollabdError as refusal:
             error = refusal
         if error is not None:
-            self._observer.refused(error.code)
+            self._count_refusal(error)
             # The client may have gone meanwhile, which Starlette tells by one of these; or it reads nothing,
             # and so does not get the close frame either.
             with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):

@@ -338,6 +338,7 @@ class Notes(Silent):
         self.rooms = 0
         self.peers = 0
         self.early_now = 0
+        self.idle_bytes = 0
         self.committed_updates = 0
         self.redundant_updates = 0
         self.goodbyes: list[tuple[int, str, int]] = []
@@ -366,6 +367,9 @@ class Notes(Silent):
     def early(self, change: int) -> None:
         self.early_now += change
 
+    def idle_memory(self, size: int) -> None:
+        self.idle_bytes = size
+
 
 async def at_once(function: Callable[..., Any], *arguments: object) -> Any:
     """Call a function here and now, where others would do it in another process."""
@@ -381,6 +385,7 @@ class House:
         holds: bool = False,
         limits: RoomLimits | None = None,
         idle_seconds: float = 30.0,
+        idle_bytes: int = 256 * 2**20,
         store: ScriptedStore | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -393,6 +398,7 @@ class House:
             observer=self.notes,
             compact=self.compactor.soon,
             idle_seconds=idle_seconds,
+            idle_bytes=idle_bytes,
             keepalive_seconds=15.0,
             clock=clock,
         )
