@@ -7,7 +7,6 @@ things stand: presence closes nobody.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
@@ -92,7 +91,7 @@ class PresenceBroadcast:
         """Clients of which there is news, in order."""
         self._owed: dict[int, set[int]] = {}
         """By peer that lags: the clients it was not told of."""
-        self._recent: deque[PresenceFrame] = deque(maxlen=REMEMBERED)
+        self._recent: tuple[PresenceFrame, ...] = ()  # a deque takes 1.3 KB even if it is empty
         self._began_at = float("-inf")
         self._next: asyncio.Handle | None = None
         """The next broadcast, or the rest of the one under way."""
@@ -153,7 +152,9 @@ class PresenceBroadcast:
     def _begin(self) -> None:
         self._began_at = self._loop.time()
         frames = self._frames(self._news)
-        self._recent.extend(frame for frame in frames if len(frame.frame.payload) >= WORTH_REMEMBERING)
+        large = [frame for frame in frames if len(frame.frame.payload) >= WORTH_REMEMBERING]
+        if large:
+            self._recent = (*self._recent, *large)[-REMEMBERED:]
         numbers = list(self._peers if frames else self._owed)
         self._news.clear()
         self._go_on(iter(numbers), frames)

@@ -27,8 +27,8 @@ STRUCT_BYTES: Final = 20
 """What a struct takes about, in an update of many or of one; what is longer costs no more for it."""
 STRUCT_MEMORY: Final = 300
 """Bytes of memory a struct takes beside its content: 220 to 250 in text, 400 in maps and what is nested."""
-DOCUMENT_MEMORY: Final = 6_000
-"""Bytes of memory a document takes that has nothing in it, with its room."""
+DOCUMENT_MEMORY: Final = 8_000
+"""Bytes of memory a document takes beside what is in it, with its room."""
 CLIENTS_COUNTED: Final = 16
 """Clients whose structs are counted to estimate how many a document has."""
 EMPTY_STATE_VECTOR: Final = b"\x00"
