@@ -193,7 +193,7 @@ class DocumentRoom(YRoom):
         self._flush_is_due = False
         self._handed_over_at = 0.0
         self._turns = Turns(self._loop)
-        self._whole = WholeState(self._encode)
+        self._whole = WholeState()
         self._memory: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress = Progress()
@@ -397,16 +397,13 @@ class DocumentRoom(YRoom):
             return 0.0
         started = self._clock()
         if state_vector == EMPTY_STATE_VECTOR:
-            frames = [*self._whole.frames()]
+            frames = [*self._whole.frames(self._replica.state)]
         else:
             frames = [Frame(messages.step_2_frame(self._replica.state(state_vector)))]
         frames += [Frame(messages.update_frame(early.update)) for early in self._state.early]
         for frame in frames:
             peer.send(frame)
         return self._clock() - started + sum(len(frame.payload) for frame in frames) / BYTES_PER_SECOND
-
-    def _encode(self) -> bytes:
-        return self._replica.state()
 
     def _ask(self, peer: Peer) -> None:
         """Send step 1."""

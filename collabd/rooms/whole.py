@@ -16,24 +16,20 @@ LATER_SHARE: Final = 0.1
 class WholeState:
     """A document's state, encoded once for all who come at about the same time: who comes a little later gets
     it together with what was sent to everybody meanwhile.
-
-    Args:
-        encode: gives the state as one update.
     """
 
-    __slots__ = ("_encode", "_frames", "_later_bytes", "_was_wanted")
+    __slots__ = ("_frames", "_later_bytes", "_was_wanted")
 
-    def __init__(self, encode: Callable[[], bytes]) -> None:
-        self._encode = encode
+    def __init__(self) -> None:
         self._frames: list[Frame] = []
         self._later_bytes = 0
         self._was_wanted = False
 
-    def frames(self) -> Sequence[Frame]:
-        """Step 2, and the updates that complete it."""
+    def frames(self, encode: Callable[[], bytes]) -> Sequence[Frame]:
+        """Step 2, and the updates that complete it. ``encode`` gives the state as one update."""
         self._was_wanted = True
         if not self._frames:
-            self._frames.append(Frame(messages.step_2_frame(self._encode())))
+            self._frames.append(Frame(messages.step_2_frame(encode())))
             self._later_bytes = 0
         return self._frames
 

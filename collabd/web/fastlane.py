@@ -210,6 +210,8 @@ class FastLane(WSListener):
             # picows itself found something wrong, and said so.
             self._code, self._reason = cast(int, ending.sent.code), ending.sent.reason
         self._on_gone(self._code, self._reason)
+        # They hold the peer, which holds this.
+        self._on_message, self._on_gone, self.on_error = _ignore, _ignore, _ignore
 
     def pause_writing(self) -> None:
         """More waits than the transport likes: from now on :meth:`send` bounds it."""
@@ -327,6 +329,10 @@ class _Detached(asyncio.Transport):
 
 _DETACHED: Final = _Detached()
 _NOBODY: Final = asyncio.Protocol()
+
+
+def _ignore(*_: object) -> None:
+    """What is called once nobody is interested any more."""
 
 
 def _detect_dead_peers(transport: asyncio.Transport) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from websockets.server import ServerProtocol
 
 from collabd.web import fastlane
-from collabd.web.fastlane import FastLaneProtocol
+from collabd.web.fastlane import FastLane, FastLaneProtocol
 from tests.support.raw import frame, handshake
 from tests.unit.rooms.kit import ScriptedStore
 
@@ -42,6 +42,21 @@ async def test_nothing_of_an_upgrade_outlives_it(site: Site) -> None:
     assert not alive
     for connection in connections:
         await connection.close()
+
+
+async def test_a_connection_that_has_ended_is_gone_at_once(site: Site) -> None:
+    connections = [await site.connect() for _ in range(3)]
+    for connection in connections:
+        await connection.recv()
+    gc.collect()
+    gc.disable()
+    try:
+        for connection in connections:
+            await connection.close()
+        await site.rest()
+        assert [kept for kept in gc.get_objects() if isinstance(kept, FastLane)] == []
+    finally:
+        gc.enable()
 
 
 async def test_a_request_with_too_many_headers_is_answered_and_forgotten(site: Site) -> None:

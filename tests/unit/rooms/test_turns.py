@@ -1,0 +1,100 @@
+"""Many who come at once are served a few at a time."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from collabd.rooms import turns as module
+from collabd.rooms.turns import AT_ONCE_SECONDS, PAUSE_SECONDS, Turns
+
+from .kit import SAVED_AS, House, ManualLoop, Member, Writer, calm, text_of
+
+
+def test_those_for_whom_there_is_time_are_served_at_once_and_the_others_in_turn() -> None:
+    loop = ManualLoop()
+    turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+    served: list[int] = []
+
+    def serve(number: int) -> Callable[[], float]:
+        def serving() -> float:
+            served.append(number)
+            if number == 3:
+                turns.ask(serve(99))
+            return AT_ONCE_SECONDS / 2
+
+        return serving
+
+    for number in range(7):
+        turns.ask(serve(number))
+    assert served == [0, 1]
+    loop.advance(PAUSE_SECONDS)
+    assert served == [0, 1, 2, 3]
+    loop.advance(PAUSE_SECONDS)
+    assert served == [0, 1, 2, 3, 4, 5]
+    loop.advance(PAUSE_SECONDS)
+    assert served == [0, 1, 2, 3, 4, 5, 6, 99], "who asks late comes last"
+    loop.advance(AT_ONCE_SECONDS + PAUSE_SECONDS)
+    turns.ask(serve(7))
+    assert served[-1] == 7
+
+
+def test_nobody_is_served_once_it_is_closed() -> None:
+    loop = ManualLoop()
+    turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+    served: list[str] = []
+
+    def serve(who: str) -> Callable[[], float]:
+        def serving() -> float:
+            served.append(who)
+            return 0.0
+
+        return serving
+
+    turns.ask(lambda: AT_ONCE_SECONDS)
+    turns.ask(serve("waits"))
+    turns.close()
+    loop.advance(PAUSE_SECONDS)
+    turns.ask(serve("late"))
+    assert served == []
+
+
+async def test_who_gives_up_waiting_takes_nobody_s_turn() -> None:
+    turns = Turns(asyncio.get_running_loop())
+    await turns.mine(AT_ONCE_SECONDS)
+    waiting = [asyncio.ensure_future(turns.mine(0.0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.gather(*waiting[1:])
+    assert waiting[0].cancelled()
+
+
+async def test_many_newcomers_get_the_document_encoded_once_and_what_is_typed_meanwhile(
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE_SECONDS", 1e-9)
+    house = House()
+    await house.store.append(SAVED_AS, None, [Writer(9).append("what was there " * 100)])
+    room = await house.room()
+    encoded = 0
+    state = room._replica.state
+
+    def counting(since: bytes = b"\0") -> bytes:
+        nonlocal encoded
+        encoded += since == b"\0"
+        return state(since)
+
+    monkeypatch.setattr(room._replica, "state", counting)
+    ada = Member(room, 1).join()
+    await asyncio.sleep(2 * module.PAUSE_SECONDS)
+    await calm(room, [ada])
+    others = [Member(room, number).join() for number in range(2, 12)]
+    ada.type("and more ")
+    leaving = others.pop()
+    leaving.leave()
+    while not all(other.text == ada.text for other in others):
+        await asyncio.sleep(module.PAUSE_SECONDS)
+        await calm(room, [ada, *others])
+    assert encoded == 1
+    assert ada.text.endswith("and more ")
+    assert text_of(room.state()) == ada.text
+    assert leaving.got.updates == []
