@@ -37,6 +37,7 @@ def _serve(settings: Settings) -> int:
     from collabd.app import create_app
     from collabd.server import Server
     from collabd.telemetry import set_up_logging
+    from collabd.web.arrivals import in_turn
     from collabd.web.fastlane import FastLaneProtocol
     from collabd.web.origins import trusted_hosts
 
@@ -46,8 +47,14 @@ def _serve(settings: Settings) -> int:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=trusted_hosts(settings.origins))
     service = app.state.service
     service.takes_commands = True
+    registry = service.registry
     server = Server(
-        app, settings, service.drain, lambda: not service.registry.has_peers, websockets=FastLaneProtocol
+        app,
+        settings,
+        service.drain,
+        lambda: not registry.has_peers,
+        http=in_turn(lambda: registry.turns),
+        websockets=FastLaneProtocol,
     )
     return server.serve_until_stopped()
 

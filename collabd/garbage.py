@@ -15,10 +15,10 @@ HOUR: Final = 3_600.0
 PATIENCE_SECONDS: Final = 10.0
 """How long what lives on is watched before it is set aside. What is in use just then, and in a circle later,
 is only found by a whole search."""
-MUCH: Final = 4
+MUCH: Final = 2
 """Searches of Python's own among the newest objects after which there may be so many others that looking at
-them takes some 20 ms: then it is not waited any longer."""
-_THRESHOLDS: Final = (5_000, 1_000, 1_000)
+them takes some 3 ms: then it is not waited any longer."""
+_THRESHOLDS: Final = (2_000, 1_000, 1_000)
 """Python's own searches: among the newest objects often enough, among the others practically never."""
 
 

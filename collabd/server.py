@@ -25,6 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
+HTTP: Final = "httptools"
 WEBSOCKETS: Final = "websockets-sansio"
 """uvicorn's name for the portable WebSocket layer."""
 
@@ -47,6 +48,7 @@ class Server(uvicorn.Server):
         drain: Callable[[], Awaitable[bool | None]],
         is_quiet: Callable[[], bool],
         *,
+        http: str | type[asyncio.Protocol] = HTTP,
         websockets: str | type[asyncio.Protocol] = WEBSOCKETS,
     ) -> None:
         """Prepare to serve.
@@ -55,13 +57,14 @@ class Server(uvicorn.Server):
             drain: commits what was received and closes every room's connections; False says that not
                 everything could be committed.
             is_quiet: whether nobody is connected.
+            http: what reads requests, in uvicorn's terms (``Config(http=…)``).
             websockets: what frames WebSocket messages, in uvicorn's terms (``Config(ws=…)``).
         """
         config = uvicorn.Config(
             _briefly(application),
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=http,
             ws=websockets,
             ws_max_size=settings.max_message_bytes,
             ws_per_message_deflate=False,  # 200 KB can inflate to 62 MB

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from functools import cached_property
 from typing import Any, Final
 
 from collabd.errors import (
@@ -26,6 +27,7 @@ from .observer import Observer, Silent
 from .peer import Peer
 from .room import Compact, DocumentRoom, RoomLimits
 from .slices import Clock, Pause
+from .turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +85,11 @@ class Registry:
         """Documents that have proved harmless since the process before was interrupted."""
         self._held: set[str] = set()
         self._is_draining = False
+
+    @cached_property
+    def turns(self) -> Turns:
+        """What gives turns to those who come in masses, while edits go on."""
+        return Turns(asyncio.get_running_loop())
 
     @property
     def is_draining(self) -> bool:
@@ -371,6 +378,7 @@ class Registry:
             clock=self._clock,
             limits=self._limits,
             observer=self._observer,
+            turns=self.turns,
             compact=self._compact,
             revive=revive,
         )

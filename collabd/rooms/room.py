@@ -159,6 +159,7 @@ class DocumentRoom(YRoom):
         clock: Clock = time.perf_counter,
         limits: RoomLimits,
         observer: Observer,
+        turns: Turns | None = None,
         compact: Compact | None = None,
         revive: bool = False,
     ) -> None:
@@ -192,7 +193,7 @@ class DocumentRoom(YRoom):
         step 2 (for a state vector)."""
         self._flush_is_due = False
         self._handed_over_at = 0.0
-        self._turns = Turns(self._loop)
+        self._turns = turns or Turns(self._loop)
         self._whole = WholeState()
         self._memory: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -390,7 +391,7 @@ class DocumentRoom(YRoom):
 
     def _answer_now(self, peer: Peer, state_vector: bytes) -> float:
         """Do it; the answer is about how long that takes, in seconds."""
-        if peer.number not in self._peers:
+        if self._has_ended or peer.number not in self._peers:
             return 0.0
         if self._postponed is not None:
             self._postponed.append((peer, state_vector))
@@ -531,7 +532,7 @@ class DocumentRoom(YRoom):
             return
         batch = self._state.take_batch()
         if batch is not None:
-            self._handed_over_at = self._loop.time()
+            self._handed_over_at = self._turns.edited_at = self._loop.time()
             appended = self._store.append(
                 self.name,
                 self.document_id,
@@ -829,7 +830,6 @@ class DocumentRoom(YRoom):
         for peer in list(self._peers.values()):
             peer.close(error)
         self._broadcast.close()
-        self._turns.close()
         self._whole.forget()
         self._refuse_waiting(error)
         self._progress.set()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final
 
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -19,13 +18,9 @@ from collabd.rooms.outbox import Outbox, QueuedOutbox
 from collabd.rooms.peer import Peer
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import DocumentRoom
-from collabd.rooms.turns import Turns
 
 from .fastlane import CLOSE_TIMEOUT, EXTENSION, FastLane
 from .origins import may_come_from
-
-JOIN_SECONDS: Final = 0.0004
-"""What somebody's coming takes, about, with all that precedes it."""
 
 
 class DocumentSocket:
@@ -52,7 +47,6 @@ class DocumentSocket:
         self._observer = observer
         self._queue_bytes = queue_bytes
         self._allowed_origins = allowed_origins
-        self._turns: Turns | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
@@ -105,8 +99,6 @@ class DocumentSocket:
                     await websocket.close(error.close_code, error.close_reason)
 
     async def _open(self, websocket: WebSocket) -> tuple[DocumentRoom, Access]:
-        self._turns = self._turns or Turns(asyncio.get_running_loop())
-        await self._turns.mine(JOIN_SECONDS)
         name = check_name(websocket.path_params["document"])
         access = await self._authorize(ANONYMOUS, name)
         room = await self._registry.open(name)

@@ -13,6 +13,7 @@ from .kit import SAVED_AS, House, ManualLoop, Member, Writer, calm, text_of
 def test_those_for_whom_there_is_time_are_served_at_once_and_the_others_in_turn() -> None:
     loop = ManualLoop()
     turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+    turns.edited_at = loop.time()
     served: list[int] = []
 
     def serve(number: int) -> Callable[[], float]:
@@ -38,34 +39,30 @@ def test_those_for_whom_there_is_time_are_served_at_once_and_the_others_in_turn(
     assert served[-1] == 7
 
 
-def test_nobody_is_served_once_it_is_closed() -> None:
+def test_there_is_no_pause_while_nobody_edits() -> None:
     loop = ManualLoop()
     turns = Turns(cast(asyncio.AbstractEventLoop, loop))
-    served: list[str] = []
+    served: list[int] = []
 
-    def serve(who: str) -> Callable[[], float]:
+    def serve(number: int) -> Callable[[], float]:
         def serving() -> float:
-            served.append(who)
-            return 0.0
+            served.append(number)
+            return AT_ONCE_SECONDS
 
         return serving
 
-    turns.ask(lambda: AT_ONCE_SECONDS)
-    turns.ask(serve("waits"))
-    turns.close()
+    for number in range(3):
+        turns.ask(serve(number))
+    loop.advance()
+    assert served == [0, 1, 2]
+    loop.advance(1)
+    turns.edited_at = loop.time()
+    for number in range(3, 6):
+        turns.ask(serve(number))
+    loop.advance()
+    assert served == [0, 1, 2, 3]
     loop.advance(PAUSE_SECONDS)
-    turns.ask(serve("late"))
-    assert served == []
-
-
-async def test_who_gives_up_waiting_takes_nobody_s_turn() -> None:
-    turns = Turns(asyncio.get_running_loop())
-    await turns.mine(AT_ONCE_SECONDS)
-    waiting = [asyncio.ensure_future(turns.mine(0.0)) for _ in range(3)]
-    await asyncio.sleep(0)
-    waiting[0].cancel()
-    await asyncio.gather(*waiting[1:])
-    assert waiting[0].cancelled()
+    assert served == [0, 1, 2, 3, 4]
 
 
 async def test_many_newcomers_get_the_document_encoded_once_and_what_is_typed_meanwhile(
