@@ -174,6 +174,7 @@ def create_app(
         authorize,
         service.telemetry,
         queue_bytes=settings.peer_queue_bytes,
+        max_message=settings.max_message_bytes,
         allowed_origins=settings.origins,
     )
 

@@ -76,7 +76,7 @@ class Settings:
     log_format: str = setting("text", "How log lines are written to stderr.", choices=("text", "json"))
     max_message_bytes: int = setting(
         16 * 2**20,
-        "Largest WebSocket message taken; a larger one closes its connection.",
+        "Largest WebSocket message taken, also once it is inflated; a larger one closes its connection.",
         unit="bytes",
         minimum=1024,
     )

@@ -2,7 +2,8 @@
 
 A frame is one or more messages, each a varUint type and its body: 0 sync (step 1 with a state vector, step 2
 and update with a Yjs v1 update), 1 awareness, 2 auth (permission denied), 3 query awareness. Type 100 is
-collabd's own and only spoken where the subprotocol ``collabd.1`` was agreed on. Sources:
+collabd's own and only spoken where a subprotocol of collabd's was agreed on (``session``); type 101 is a
+whole frame that holds another (``packing``). Sources:
 https://github.com/yjs/y-protocols (sync.js, auth.js), https://github.com/yjs/y-websocket.
 """
 
@@ -165,5 +166,5 @@ def awareness_frame(payload: bytes) -> bytes:
 
 
 def saved_frame(count: int) -> bytes:
-    """A saved message: only where the subprotocol ``collabd.1`` was agreed on."""
+    """A saved message: only where a subprotocol of collabd's was agreed on."""
     return b"\x64" + wire.uint(count)

@@ -6,20 +6,23 @@ reaches a document unless it came out of here, checked.
 The protocol: https://github.com/yjs/y-protocols/blob/master/PROTOCOL.md
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 from collabd.errors import MalformedInput
 
 from . import awareness, messages
+from .packing import PACKED, inflated_size, unpack
 from .runs import Spot
 from .update import UpdateSummary, check_large_update, check_state_vector, check_update
 
 KEEP_ALIVE: Final = messages.encode(messages.AwarenessMessage(awareness.encode([])))
 """A message that changes nothing. Stock providers close a connection on which nothing came for 30 s."""
 
-SUBPROTOCOL: Final = "collabd.1"
+ACKNOWLEDGED: Final = "collabd.1"
 """Clients that offer this WebSocket subprotocol are told what is committed (:class:`~.messages.Saved`)."""
+COMPRESSED: Final = "collabd.2"
+"""The same, and what is large may be sent compressed in both directions (``packing``)."""
 
 
 _UPDATE: Final = b"\0\2"
@@ -53,16 +56,25 @@ class PresenceRequested(NamedTuple):
 Event = StateRequested | UpdateReceived | PresenceReceived | PresenceRequested
 
 
+def subprotocol_among(offered: Collection[str]) -> str | None:
+    """The subprotocol to agree on: the highest that both sides speak, or None."""
+    return next((spoken for spoken in (COMPRESSED, ACKNOWLEDGED) if spoken in offered), None)
+
+
 class Session:
     """Turns what one client sends into events.
 
     After :meth:`receive` has raised, the session must not be fed any more: close the connection with the
     error's code.
+
+    Args:
+        inflates: bytes that a compressed message may inflate to; 0 if none were agreed on.
     """
 
-    __slots__ = ("_last", "spot")
+    __slots__ = ("_last", "inflates", "spot")
 
-    def __init__(self) -> None:
+    def __init__(self, inflates: int = 0) -> None:
+        self.inflates = inflates
         self._last: UpdateSummary | None = None
         self.spot: Spot | None = None
         """Where the client goes on typing, as far as that is known: behind what :meth:`typed` told."""
@@ -84,6 +96,15 @@ class Session:
             return None
         return spot.text_of(data[3:])
 
+    def size_of(self, data: bytes) -> int:
+        """Bytes that there are to be looked at in a message: those it inflates to, if it is compressed.
+
+        Raises what :meth:`receive` would of a compressed message that says too much, or nothing.
+        """
+        if data[:1] == PACKED and self.inflates:
+            return max(len(data), inflated_size(data, self.inflates))
+        return len(data)
+
     def receive(self, data: bytes) -> Sequence[Event]:
         """Decode and check one WebSocket message, which may pack several protocol messages.
 
@@ -97,12 +118,18 @@ class Session:
             self.spot = None
             self._last = summary if summary.typed is not None else None
             return (UpdateReceived(update, summary),)
-        return [_event(message, check_update) for message in messages.decode(data)]
+        return [_event(message, check_update) for message in _messages(data, self.inflates)]
 
 
-def check_large_message(data: bytes) -> Sequence[Event]:
+def check_large_message(data: bytes, inflates: int = 0) -> Sequence[Event]:
     """What :meth:`Session.receive` makes of a message, updates cut into pieces (``check_large_update``)."""
-    return [_event(message, check_large_update) for message in messages.decode(data)]
+    return [_event(message, check_large_update) for message in _messages(data, inflates)]
+
+
+def _messages(data: bytes, inflates: int) -> Sequence[messages.Message]:
+    if data[:1] == PACKED and inflates:
+        return (unpack(data, inflates),)
+    return messages.decode(data)
 
 
 def _event(message: messages.Message, check: Callable[[bytes], UpdateSummary]) -> Event:

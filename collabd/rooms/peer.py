@@ -31,6 +31,8 @@ class Peer:
     Args:
         outbox: takes what the peer shall get.
         acknowledges: whether it asked to be told what is committed.
+        inflates: bytes that a compressed message of its may inflate to; 0 if it did not agree to compressed
+            messages, and gets none.
     """
 
     __slots__ = (
@@ -58,10 +60,11 @@ class Peer:
         access: Access = Access.WRITE,
         address: str = "",
         acknowledges: bool = False,
+        inflates: int = 0,
     ) -> None:
         self.number = next_number()
         self.outbox = outbox
-        self.session = Session()
+        self.session = Session(inflates)
         self.principal = principal
         self.access = access
         self.address = address

@@ -45,6 +45,7 @@ from .loading import LARGE_UPDATE, Loaded, checked, load, read_missed
 from .names import claimed_name
 from .observer import Observer
 from .outbox import Frame
+from .packing import Packable, send_packed
 from .peer import Peer, next_number
 from .presence import Presence
 from .progress import Progress
@@ -298,13 +299,14 @@ class DocumentRoom(YRoom):
                 return
         if data[:1] == PRESENCE and self._broadcast.is_hearsay(peer, data):
             return
+        size = peer.session.size_of(data)
         if peer.held is not None:
-            peer.held_size += len(data)
+            peer.held_size += size
             if peer.held_size > self._limits.backlog_bytes:
                 raise Overloaded("too much waits to be checked")
             peer.held.append(data)
-        elif len(data) > LARGE_MESSAGE:
-            peer.held, peer.held_size = deque((data,)), len(data)
+        elif size > LARGE_MESSAGE:
+            peer.held, peer.held_size = deque((data,)), size
             self._in_background(self._receive_held(peer, peer.held))
         else:
             self._handle(peer, peer.session.receive(data))
@@ -315,8 +317,9 @@ class DocumentRoom(YRoom):
         try:
             while held:
                 data = held.popleft()
-                if len(data) > LARGE_MESSAGE:
-                    self._handle(peer, await self._runner.run(check_large_message, data))
+                if peer.session.size_of(data) > LARGE_MESSAGE:
+                    inflates = peer.session.inflates
+                    self._handle(peer, await self._runner.run(check_large_message, data, inflates))
                 else:
                     self._handle(peer, peer.session.receive(data))
         except CollabdError as error:
@@ -400,10 +403,12 @@ class DocumentRoom(YRoom):
         if state_vector == EMPTY_STATE_VECTOR:
             frames = [*self._whole.frames(self._replica.state)]
         else:
-            frames = [Frame(messages.step_2_frame(self._replica.state(state_vector)))]
-        frames += [Frame(messages.update_frame(early.update)) for early in self._state.early]
+            frames = [Packable(messages.step_2_frame(self._replica.state(state_vector)))]
+        frames += [Packable(messages.update_frame(early.update)) for early in self._state.early]
         for frame in frames:
-            peer.send(frame)
+            work = send_packed(peer, frame)
+            if work is not None:
+                self._in_background(work)
         return self._clock() - started + sum(len(frame.payload) for frame in frames) / BYTES_PER_SECOND
 
     def _ask(self, peer: Peer) -> None:

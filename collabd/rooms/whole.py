@@ -6,6 +6,7 @@ from typing import Final
 from collabd.protocol import messages
 
 from .outbox import Frame
+from .packing import Packable
 
 MOST_LATER: Final = 100
 """Frames after which it is better to encode the document anew."""
@@ -29,7 +30,7 @@ class WholeState:
         """Step 2, and the updates that complete it. ``encode`` gives the state as one update."""
         self._was_wanted = True
         if not self._frames:
-            self._frames.append(Frame(messages.step_2_frame(encode())))
+            self._frames.append(Packable(messages.step_2_frame(encode())))
             self._later_bytes = 0
         return self._frames
 

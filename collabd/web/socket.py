@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from collabd.auth.base import ANONYMOUS, Access, Authorize
 from collabd.errors import CollabdError, DocumentDeleted, MalformedInput
-from collabd.protocol.session import SUBPROTOCOL
+from collabd.protocol.session import COMPRESSED, subprotocol_among
 from collabd.rooms.channel import Disconnected, converse
 from collabd.rooms.names import check_name
 from collabd.rooms.observer import Observer
@@ -29,6 +29,7 @@ class DocumentSocket:
 
     Args:
         queue_bytes: what may wait to be sent to one peer.
+        max_message: bytes that a message may have, also once it is inflated.
         allowed_origins: origins (``https://app.example``) beside the server's own whose pages may connect;
             ``*`` for any.
     """
@@ -40,12 +41,14 @@ class DocumentSocket:
         observer: Observer,
         *,
         queue_bytes: int,
+        max_message: int,
         allowed_origins: frozenset[str],
     ) -> None:
         self._registry = registry
         self._authorize = authorize
         self._observer = observer
         self._queue_bytes = queue_bytes
+        self._max_message = max_message
         self._allowed_origins = allowed_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +58,7 @@ class DocumentSocket:
             self._observer.refused("origin")
             await websocket.close()
             return
-        subprotocol = SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None
+        subprotocol = subprotocol_among(websocket.scope["subprotocols"])
         take_over = websocket.scope.get("extensions", {}).get(EXTENSION)
         if take_over is not None:
             await self._serve_fast(websocket, take_over(), subprotocol)
@@ -115,6 +118,7 @@ class DocumentSocket:
             access=access,
             address=f"{client.host}:{client.port}" if client else "",
             acknowledges=subprotocol is not None,
+            inflates=self._max_message if subprotocol == COMPRESSED else 0,
         )
 
 

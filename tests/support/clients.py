@@ -23,9 +23,13 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from collabd.protocol import awareness, messages
+from collabd.protocol.packing import PACKED, unpack
 
 ROOT = "content"
 """The text that documents of the page have."""
+
+LARGEST = 2**26
+"""Bytes that a compressed message may inflate to."""
 
 WAIT_SECONDS = 20.0
 """How long anything is waited for; what takes longer has failed."""
@@ -40,16 +44,24 @@ class Client:
 
     Args:
         saves: offer ``collabd.1`` and count what the server says is saved.
+        packs: offer ``collabd.2``: take compressed messages, and count as well.
         holds: keep what is received in ``held`` until :meth:`release`.
     """
 
     def __init__(
-        self, url: str, *, doc: "Doc[Any] | None" = None, saves: bool = False, holds: bool = False
+        self,
+        url: str,
+        *,
+        doc: "Doc[Any] | None" = None,
+        saves: bool = False,
+        packs: bool = False,
+        holds: bool = False,
     ) -> None:
         self.url = url
         self.doc: Doc[Any] = Doc() if doc is None else doc
         self.text: Text = self.doc.get(ROOT, type=Text)
-        self.saves = saves
+        self.saves = saves or packs
+        self.packs = packs
         self.holds = holds
         self.held: deque[bytes] = deque()
         self.last_edit = b""
@@ -64,6 +76,8 @@ class Client:
         self.received: list[messages.Message] = []
         """Everything the server said on this connection, except updates that were applied or held."""
         self.updates_received = 0
+        self.bytes_received = 0
+        """What all messages on this connection had, as they came."""
         self.presence: dict[int, Any] = {}
         """State by awareness client id, everybody else's as received, our own as set."""
         self.close_code: int | None = None
@@ -82,7 +96,8 @@ class Client:
     async def connect(self) -> Self:
         """Connect and begin to synchronise; see :meth:`synced`."""
         assert self._socket is None, "connected already"
-        subprotocols = [Subprotocol("collabd.1")] if self.saves else None
+        offered = ["collabd.1"] * self.saves + ["collabd.2"] * self.packs
+        subprotocols = [Subprotocol(name) for name in offered] or None
         self._socket = await connect(
             self.url,
             subprotocols=subprotocols,
@@ -94,7 +109,7 @@ class Client:
             proxy=None,
         )
         self.is_synced = False
-        self.sent = self.saved = self.updates_received = 0
+        self.sent = self.saved = self.updates_received = self.bytes_received = 0
         self.received = []
         self.close_code, self.close_reason = None, ""
         self._outgoing = asyncio.Queue()
@@ -291,8 +306,12 @@ class Client:
         try:
             async for data in socket:
                 assert isinstance(data, bytes), "the server sends binary messages only"
-                for message in messages.decode(data):
-                    self._on_message(message)
+                self.bytes_received += len(data)
+                if self.packs and data[:1] == PACKED:
+                    self._on_message(unpack(data, LARGEST))
+                else:
+                    for message in messages.decode(data):
+                        self._on_message(message)
                 self._news.set()
         except ConnectionClosed:
             pass

@@ -14,9 +14,11 @@ from websockets.typing import Origin, Subprotocol
 from collabd.app import Service, create_app
 from collabd.persistence.memory import MemoryStore
 from collabd.protocol import messages
+from collabd.protocol.packing import PACKED, unpack
 from collabd.rooms.observer import Observer, Silent
 from collabd.rooms.room import DocumentRoom
 from collabd.settings import Settings
+from tests.support.clients import LARGEST
 from tests.support.raw import RawConnection, handshake
 
 PATIENCE = 15.0
@@ -154,7 +156,7 @@ async def received(connection: ClientConnection) -> list[messages.Message]:
     """The messages of the next frame."""
     data = await asyncio.wait_for(connection.recv(), PATIENCE)
     assert isinstance(data, bytes), "the server sends binary messages only"
-    return messages.decode(data)
+    return [unpack(data, LARGEST)] if data[:1] == PACKED else messages.decode(data)
 
 
 async def until(connection: ClientConnection, kind: type) -> Any:

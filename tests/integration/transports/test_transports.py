@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import struct
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,8 @@ from pycrdt import Doc, Text
 from websockets.exceptions import InvalidStatus
 
 from collabd.errors import DocumentDamaged
-from collabd.protocol import awareness, messages
+from collabd.protocol import awareness, messages, wire
+from collabd.protocol.packing import PACKED, pack, unpack
 from collabd.rooms.broadcast import BEHIND
 from collabd.rooms.room import LARGE_MESSAGE
 from tests.support.raw import CLOSE, TEXT, frame, handshake
@@ -533,3 +535,59 @@ async def test_something_is_sent_before_stock_providers_give_up(serve: Serve) ->
     site.room().keep_alive()
     (message,) = await received(connection)
     assert isinstance(message, messages.AwarenessMessage)
+
+
+# Compressed messages
+
+
+async def test_who_agreed_gets_a_large_document_compressed_and_sends_compressed(serve: Serve) -> None:
+    site = await serve()
+    content = "All work and no play makes Jack a dull boy. " * 2_000
+    ada = await synced(site, subprotocols=["collabd.1", "collabd.2"])
+    assert ada.subprotocol == "collabd.2"
+    writer = Writer(1)
+    await ada.send(pack(messages.update_frame(writer.append(content))))
+    assert await until(ada, messages.Saved) == messages.Saved(1)
+    ben = await site.connect(subprotocols=["collabd.2"])
+    await ben.send(EMPTY)
+    frame = b""
+    while frame[:1] != PACKED:
+        frame = await asyncio.wait_for(ben.recv(decode=False), PATIENCE)
+    assert len(frame) < len(content) / 20
+    assert text_of(unpack(frame, len(content) * 2).update) == content
+    plain = await site.connect(subprotocols=["collabd.1"])
+    await plain.send(EMPTY)
+    assert text_of((await until(plain, messages.SyncStep2)).update) == content
+    await ada.send(messages.update_frame(writer.append("!")))
+    assert text_of((await until(plain, messages.Update)).update) == ""
+    assert await text(site) == content + "!"
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (PACKED + wire.uint(100_001) + bytes(10), 1009),
+        (pack(update_of(100_001)), 1009),
+        (PACKED + wire.uint(100) + zlib.compress(bytes(10_000_000), 9, -15), 4400),
+        (pack(pack(update_of(100))), 4400),
+        (pack(EMPTY), 4400),
+    ],
+    ids=["it says too much", "it is too large", "a bomb", "nested", "a step 1"],
+)
+async def test_a_compressed_message_beyond_its_bounds_ends_its_sender(
+    site: Site, frame: bytes, code: int
+) -> None:
+    ben = await synced(site)
+    ada = await synced(site, subprotocols=["collabd.2"])
+    await ada.send(frame)
+    assert (await closed(ada))[0] == code
+    await ben.send(messages.update_frame(Writer(1).append("goes on")))
+    await ben.send(EMPTY)
+    await until(ben, messages.SyncStep2)
+    assert await text(site) == "goes on"
+
+
+async def test_who_did_not_agree_may_not_send_compressed_messages(site: Site) -> None:
+    ada = await synced(site, subprotocols=["collabd.1"])
+    await ada.send(pack(update_of(100)))
+    assert (await closed(ada))[0] == 4400

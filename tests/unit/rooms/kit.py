@@ -20,12 +20,15 @@ from collabd.persistence.base import (
 )
 from collabd.persistence.memory import MemoryStore
 from collabd.protocol import awareness, messages
+from collabd.protocol.packing import PACKED, unpack
 from collabd.rooms.observer import Silent
 from collabd.rooms.outbox import Frame
 from collabd.rooms.peer import Peer
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import DocumentRoom, RoomLimits
 
+LARGEST = 2**26
+"""Bytes that a compressed message may inflate to."""
 SAVED_AS = "notes"
 """The document that most tests are about."""
 
@@ -133,7 +136,10 @@ class Recorder:
     def send(self, frame: Frame) -> None:
         if self.closed_by is None:
             self.frames.append(frame.payload)
-            self.messages.extend(messages.decode(frame.payload))
+            if frame.payload[:1] == PACKED:
+                self.messages.append(unpack(frame.payload, LARGEST))
+            else:
+                self.messages.extend(messages.decode(frame.payload))
 
     def close(self, error: CollabdError) -> None:
         if self.closed_by is None:
@@ -172,11 +178,14 @@ class Member:
         access: Access = Access.WRITE,
         acknowledges: bool = True,
         principal: Principal = ANONYMOUS,
+        inflates: int = 0,
     ) -> None:
         self.room = room
         self.writer = writer or Writer(client)
         self.got = Recorder()
-        self.peer = Peer(self.got, access=access, acknowledges=acknowledges, principal=principal)
+        self.peer = Peer(
+            self.got, access=access, acknowledges=acknowledges, principal=principal, inflates=inflates
+        )
         self._handled = 0
 
     def join(self) -> Self:

@@ -323,7 +323,7 @@ async def test_what_comes_after_a_large_message_that_was_bad_is_not_taken() -> N
 async def test_a_large_message_we_fail_to_check_ends_its_sender_in_a_way_that_can_be_retried(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(data: bytes) -> None:
+    def fail(data: bytes, inflates: int) -> None:
         raise ZeroDivisionError("a bug")
 
     room = await House().room()
