@@ -1,5 +1,6 @@
 import { effect, signal } from "@preact/signals";
 import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
 import { IndexeddbPersistence } from "y-indexeddb";
 import { readAuthMessage } from "y-protocols/auth";
 import { applyAwarenessUpdate } from "y-protocols/awareness";
@@ -10,14 +11,17 @@ import { identity } from "../identity";
 import { readStored, writeStored } from "../stored";
 import { adopted, type Adopted } from "./adopt";
 import { cacheName, canKeep } from "./local-copy";
+import { canInflate, MESSAGE_PACKED, unpack } from "./packed";
 import { asUser, cleanAwareness, peersFrom, type Peer } from "./presence";
 import { isFinal, readReason, refusalFrom, type Refusal } from "./refusal";
 import { SaveTracker, type SaveState } from "./save-state";
 import { findDocument } from "./server";
 import { setKind, shapeOf, type Kind, type Shape } from "./shape";
 
-/** Agreed with the server, it adds message 100: how many of this connection's sync messages are committed. */
-const SUBPROTOCOL = "collabd.1";
+/** Agreed with the server, they add message 100: how many of this connection's sync messages are committed. */
+const PLAIN = "collabd.1";
+/** This one also adds compressed messages. */
+const COMPRESSED = "collabd.2";
 const MESSAGE_COMMITTED = 100;
 const MESSAGE_SYNC = 0;
 const SYNC_STEP2 = 1;
@@ -57,6 +61,8 @@ export class DocumentSession {
   readonly #unsafeKey: string;
   readonly #provider: WebsocketProvider;
   #local: IndexeddbPersistence | null = null;
+  /** Done when the compressed messages that came so far are read: one after the other. */
+  #unpacking = Promise.resolve();
   #complete = false;
   #closed = false;
   #asking = false;
@@ -166,7 +172,7 @@ export class DocumentSession {
     }
     const provider = new WebsocketProvider(address.socket, address.encode(this.name), this.doc, {
       connect: false,
-      protocols: [SUBPROTOCOL],
+      protocols: canInflate() ? [COMPRESSED, PLAIN] : [PLAIN],
       WebSocketPolyfill: CountedSocket,
       shouldReconnect: (event) => !isFinal(event.code),
       // Tabs meet at the server; between themselves they would tell each other that everyone had left
@@ -177,6 +183,11 @@ export class DocumentSession {
       this.#tracker.committed(decoding.readVarUint(decoder));
       this.#publish();
       if (this.save.peek().is === "saved") void this.#learnId();
+    };
+    provider.messageHandlers[MESSAGE_PACKED] = (_encoder, decoder, _provider, emitSynced) => {
+      const socket = provider.ws;
+      const read = () => this.#onPacked(decoder, emitSynced, socket);
+      this.#unpacking = this.#unpacking.then(read).catch(reportError);
     };
     provider.messageHandlers[messageAwareness] = (_encoder, decoder) => {
       applyAwarenessUpdate(provider.awareness, cleanAwareness(decoding.readVarUint8Array(decoder)), provider);
@@ -208,6 +219,21 @@ export class DocumentSession {
       this.#look();
     });
     return provider;
+  }
+
+  /** Does with the message inside what its handler would have done, had it come as it is. */
+  async #onPacked(decoder: decoding.Decoder, emitSynced: boolean, socket: WebSocket | null): Promise<void> {
+    const message = await unpack(decoder).catch(() => null);
+    const provider = this.#provider;
+    if (this.#closed || provider.ws !== socket) return;
+    if (message?.[0] === MESSAGE_SYNC && (message[1] === SYNC_STEP2 || message[1] === SYNC_UPDATE)) {
+      const inner = decoding.createDecoder(message.subarray(1));
+      provider.messageHandlers[MESSAGE_SYNC]?.(encoding.createEncoder(), inner, provider, emitSynced, MESSAGE_SYNC);
+    } else {
+      // Without what was in it the document would be wrong: it is asked for again, as it is.
+      provider.protocols = [PLAIN];
+      socket?.close();
+    }
   }
 
   /** Sees what the document is, until that is settled; then only `meta` can change it. */
