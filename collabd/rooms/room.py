@@ -401,7 +401,7 @@ class DocumentRoom(YRoom):
             return 0.0
         started = self._clock()
         if state_vector == EMPTY_STATE_VECTOR:
-            frames = [*self._whole.frames(self._replica.state)]
+            frames = [self._whole.frame(self._replica.state)]
         else:
             frames = [Packable(messages.step_2_frame(self._replica.state(state_vector)))]
         frames += [Packable(messages.update_frame(early.update)) for early in self._state.early]
@@ -715,8 +715,8 @@ class DocumentRoom(YRoom):
     def _relay(self, updates: Sequence[tuple[int, bytes]], merged: bytes | None) -> None:
         if not updates:
             return
+        self._whole.forget()
         if not self._peers:
-            self._whole.forget()
             return
         authors = {author for author, _ in updates}
         only_author = authors.pop() if len(authors) == 1 else None
@@ -725,7 +725,6 @@ class DocumentRoom(YRoom):
         else:
             frames = [Frame(messages.update_frame(update)) for _, update in updates]
         for frame in frames:
-            self._whole.add(frame)
             for number, peer in self._peers.items():
                 if number != only_author:
                     peer.is_quiet = False

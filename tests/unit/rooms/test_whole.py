@@ -1,8 +1,9 @@
-"""The state that newcomers get is encoded once, as long as that is worth it."""
+"""The state that newcomers get is encoded once, as long as it is the state."""
 
 from collabd.protocol import messages
-from collabd.rooms.outbox import Frame
-from collabd.rooms.whole import LATER_SHARE, MOST_LATER, WholeState
+from collabd.rooms.whole import WholeState
+
+from .kit import House, Member, calm
 
 
 class Encoder:
@@ -11,42 +12,40 @@ class Encoder:
 
     def __call__(self) -> bytes:
         self.count += 1
-        return b"s" * 10_000
+        return b"s" * 100
 
 
-def update(size: int = 1) -> Frame:
-    return Frame(b"u" * size)
-
-
-def test_who_comes_later_gets_what_came_meanwhile_too() -> None:
+def test_it_is_encoded_once_until_it_changes() -> None:
     encode, whole = Encoder(), WholeState()
-    whole.add(update())
-    (first,) = whole.frames(encode)
-    assert first.payload == messages.step_2_frame(b"s" * 10_000)
-    later = update()
-    whole.add(later)
-    assert list(whole.frames(encode)) == [first, later]
+    assert whole.frame(encode).payload == messages.step_2_frame(b"s" * 100)
+    whole.frame(encode)
     assert encode.count == 1
-
-
-def test_it_is_encoded_anew_after_much_or_many_updates() -> None:
-    encode, whole = Encoder(), WholeState()
-    whole.frames(encode)
-    whole.add(update(round(10_000 * LATER_SHARE) + 10))
-    assert len(whole.frames(encode)) == 1
-    for _ in range(MOST_LATER + 1):
-        whole.add(update())
-    assert len(whole.frames(encode)) == 1
-    assert encode.count == 3
+    whole.forget()
+    whole.frame(encode)
+    assert encode.count == 2
 
 
 def test_it_gives_its_memory_back_when_nobody_comes_any_more() -> None:
     encode, whole = Encoder(), WholeState()
-    whole.frames(encode)
+    whole.frame(encode)
     whole.forget_if_unused()
-    whole.frames(encode)
+    whole.frame(encode)
     assert encode.count == 1
     whole.forget_if_unused()
     whole.forget_if_unused()
-    whole.frames(encode)
+    whole.frame(encode)
     assert encode.count == 2
+
+
+async def test_step_2_is_complete_whatever_was_written_since_somebody_else_came() -> None:
+    house = House()
+    room = await house.room()
+    ada = Member(room, 1).join()
+    for word in ("one ", "two "):
+        ada.type(word)
+        await calm(room, [ada])
+        newcomer = Member(room, 2).join()
+        (step_2,) = newcomer.got.of(messages.SyncStep2)
+        newcomer.writer.take(step_2.update)
+        assert newcomer.text == ada.text
+        newcomer.leave()
