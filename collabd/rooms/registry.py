@@ -178,7 +178,7 @@ class Registry:
         """Let go of a document's room now, not in a while, if nobody is connected and nothing under way."""
         room = self.get(name)
         if room is not None and room.is_idle:
-            self._put_away(name, Overloaded("the document was put away; open it again"))
+            self._put_away(name, _was_put_away())
 
     @contextlib.asynccontextmanager
     async def held(self, name: str) -> AsyncIterator[bytes | None]:
@@ -261,7 +261,7 @@ class Registry:
             room.keep_alive()
             if room.has_ended or (room.is_idle and now - room.idle_since >= self._idle_seconds):
                 # Whoever opened the room before and did not use it yet must not write beside the next one.
-                self._put_away(name, Overloaded("the document was put away; open it again"))
+                self._put_away(name, _was_put_away())
 
     async def shed(self) -> None:
         """Put idle rooms away, the least recently used first, until the others take no more memory than they
@@ -279,7 +279,7 @@ class Registry:
         for room, memory in idle:
             if total <= self._idle_bytes:
                 break
-            self._put_away(room.name, Overloaded("the document was put away; open it again"))
+            self._put_away(room.name, _was_put_away())
             total -= memory
         self._observer.idle_memory(total)
 
@@ -384,7 +384,7 @@ class Registry:
         )
 
     def _enter(self, name: str, room: DocumentRoom, started: float) -> None:
-        error = Overloaded("the document was put away; open it again")
+        error = _was_put_away()
         if self._opening.get(name) is not asyncio.current_task():
             room.end(error)
             return
@@ -401,6 +401,10 @@ class Registry:
 
 def _in_parts(names: list[str], size: int) -> Iterator[list[str]]:
     return (names[start : start + size] for start in range(0, len(names), size))
+
+
+def _was_put_away() -> Overloaded:
+    return Overloaded("the document was put away; open it again")
 
 
 def _held(name: str) -> Overloaded:

@@ -727,8 +727,7 @@ class DocumentRoom(YRoom):
         for frame in frames:
             for number, peer in self._peers.items():
                 if number != only_author:
-                    peer.is_quiet = False
-                    peer.outbox.send(frame)
+                    peer.send(frame)
 
     # Compaction, rebuilding, the end
 

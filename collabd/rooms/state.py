@@ -228,9 +228,7 @@ class RoomState:
         start = spot.end
         expected = self._expected
         client = spot.client
-        in_flight = self._in_flight
-        size = pending.size + len(update) + (in_flight.size if in_flight is not None else 0)
-        if size > self._max_backlog:
+        if self.backlog + len(update) > self._max_backlog:
             return False
         if run is None or run.spot is not spot or run.end != start:
             if self._waiting or expected.get(client, 0) != start or self.clocks.get(client, 0) > start:
