@@ -35,7 +35,16 @@ def own_metrics(seen: Observed) -> dict[str, tuple[float, float]]:
         return round((end[name] - begin[name]) / seconds, 3)
 
     done = seen.figures["done"].values
-    return {
+    name = "collabd_edit_seconds"
+    delays = seen.figures["measured"].histograms[name] - seen.figures["measuring"].histograms[name]
+    late = {
+        f"ms until an edit is on its way, p{share}": (
+            seen.found[f"p{share}_ms"],
+            round(1000 * (delays.quantile(share / 100) or 0.0), 3),
+        )
+        for share in (50, 95, 99)
+    }
+    return late | {
         "edits sent and committed": (seen.found["sent"], done["collabd_updates_total"]),
         "edits/s": (seen.found["updates_per_s"], rate("collabd_updates_total")),
         "memory, MB": (

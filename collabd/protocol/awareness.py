@@ -5,7 +5,7 @@ claims proves nothing: whoever relays it must bind the client id to the connecti
 https://github.com/yjs/y-protocols (awareness.js).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -81,7 +81,8 @@ _remembered = lru_cache(REMEMBERED_STATES)(_checked)
 
 def encode(entries: Iterable[Entry]) -> bytes:
     """The payload of an awareness message with these entries."""
-    return encode_all([encode_entry(entry) for entry in entries])
+    encoded = [encode_entry(entry) for entry in entries]
+    return with_count(len(encoded), b"".join(encoded))
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -90,6 +91,6 @@ def encode_entry(entry: Entry) -> bytes:
     return wire.uint(entry.client) + wire.uint(entry.clock) + wire.text(state)
 
 
-def encode_all(encoded: Collection[bytes]) -> bytes:
-    """The payload of an awareness message with entries that are encoded already."""
-    return wire.uint(len(encoded)) + b"".join(encoded)
+def with_count(count: int, entries: bytes) -> bytes:
+    """The payload of an awareness message with so many entries, encoded one after another."""
+    return wire.uint(count) + entries

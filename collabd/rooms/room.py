@@ -41,6 +41,7 @@ from collabd.worker import Runner
 
 from .broadcast import PresenceBroadcast
 from .channel import serve_channel
+from .delays import Delays
 from .loading import LARGE_UPDATE, Loaded, checked, load, read_missed
 from .names import claimed_name
 from .observer import Observer
@@ -112,6 +113,7 @@ class DocumentRoom(YRoom):
         "_clock",
         "_compact",
         "_compacting",
+        "_delays",
         "_flush_is_due",
         "_handed_over_at",
         "_has_ended",
@@ -193,6 +195,7 @@ class DocumentRoom(YRoom):
         """While the document is rebuilt, or a large update is applied: who is to be sent step 1 (None) or
         step 2 (for a state vector)."""
         self._flush_is_due = False
+        self._delays = Delays()
         self._handed_over_at = 0.0
         self._turns = turns or Turns(self._loop)
         self._whole = WholeState()
@@ -401,7 +404,7 @@ class DocumentRoom(YRoom):
             return 0.0
         started = self._clock()
         if state_vector == EMPTY_STATE_VECTOR:
-            frames = [self._whole.frame(self._replica.state)]
+            frames = [self._whole.frame(self._replica)]
         else:
             frames = [Packable(messages.step_2_frame(self._replica.state(state_vector)))]
         frames += [Packable(messages.update_frame(early.update)) for early in self._state.early]
@@ -529,15 +532,19 @@ class DocumentRoom(YRoom):
     def _flush_soon(self) -> None:
         if not self._flush_is_due:
             self._flush_is_due = True
+            self._delays.begin_turn(self._clock())
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_is_due = False
         if self._has_ended:
             return
+        self._delays.end_turn(self._state.pending)
         batch = self._state.take_batch()
         if batch is not None:
-            self._handed_over_at = self._turns.edited_at = self._loop.time()
+            self._delays.hand_over()
+            self._handed_over_at = self._clock()
+            self._turns.edited_at = self._loop.time()
             appended = self._store.append(
                 self.name,
                 self.document_id,
@@ -576,7 +583,7 @@ class DocumentRoom(YRoom):
         self._revive = False
         batch = self._state.in_flight
         assert batch is not None, "the log answers what it was asked"
-        self._observer.committed(len(batch.updates), batch.size, self._loop.time() - self._handed_over_at)
+        self._observer.committed(len(batch.updates), batch.size, self._clock() - self._handed_over_at)
         if last_seq == self._state.head + len(batch.updates):
             self._apply(batch, last_seq)
         else:
@@ -682,6 +689,8 @@ class DocumentRoom(YRoom):
         # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
         for update in settled.integrated:
             self._relay([(NOBODY, update)], update)
+        for updates, seconds in self._delays.deliver(self._clock()):
+            self._observer.delivered(updates, seconds)
         for number, count in settled.acknowledge.items():
             peer = self._peers.get(number)
             if peer is not None and peer.acknowledges:
@@ -715,7 +724,7 @@ class DocumentRoom(YRoom):
     def _relay(self, updates: Sequence[tuple[int, bytes]], merged: bytes | None) -> None:
         if not updates:
             return
-        self._whole.forget()
+        self._whole.change()
         if not self._peers:
             return
         authors = {author for author, _ in updates}

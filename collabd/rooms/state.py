@@ -174,6 +174,11 @@ class RoomState:
         return self._in_flight is None and bool(self._pending.updates)
 
     @property
+    def pending(self) -> int:
+        """Updates that are not handed out yet."""
+        return len(self._pending.updates)
+
+    @property
     def backlog(self) -> int:
         """Bytes received and not yet committed."""
         return self._pending.size + (self._in_flight.size if self._in_flight else 0)

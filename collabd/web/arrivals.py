@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from collabd.rooms.turns import Turns
 
-ARRIVAL_SECONDS: Final = 0.0004
+ARRIVAL_SECONDS: Final = 0.001
 """What it takes to read a request, upgrade the connection and let it join, about."""
 
 

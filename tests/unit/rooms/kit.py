@@ -349,6 +349,7 @@ class Notes(Silent):
         self.early_now = 0
         self.idle_bytes = 0
         self.committed_updates = 0
+        self.delivered_updates: list[tuple[int, float]] = []
         self.redundant_updates = 0
         self.goodbyes: list[tuple[int, str, int]] = []
 
@@ -369,6 +370,9 @@ class Notes(Silent):
 
     def committed(self, updates: int, size: int, seconds: float) -> None:
         self.committed_updates += updates
+
+    def delivered(self, updates: int, seconds: float) -> None:
+        self.delivered_updates.append((updates, seconds))
 
     def redundant(self, updates: int) -> None:
         self.redundant_updates += updates

@@ -4,12 +4,17 @@ import pytest
 
 from collabd.protocol import awareness, messages
 from collabd.protocol.awareness import Entry
-from collabd.rooms.broadcast import BEHIND, PEERS_AT_ONCE, SECONDS_BETWEEN, PresenceBroadcast
+from collabd.rooms.broadcast import (
+    BEHIND,
+    PEERS_AT_ONCE,
+    SECONDS_BETWEEN,
+    SECONDS_PER_PEER,
+    PresenceBroadcast,
+)
 from collabd.rooms.outbox import Frame, QueuedOutbox
 from collabd.rooms.peer import Peer
 from collabd.rooms.presence import Presence
 from collabd.rooms.room import LARGE_MESSAGE
-from collabd.rooms.slices import PAUSE_SECONDS
 
 from .kit import ManualLoop, Recorder
 
@@ -116,9 +121,9 @@ def test_a_large_room_is_told_bit_by_bit(hall: Hall) -> None:
     hall.loop.advance()
     assert [bool(person.heard) for person in others].count(True) == PEERS_AT_ONCE - 1
     hall.leave(others[-1])
-    hall.loop.advance(PAUSE_SECONDS)
+    hall.loop.advance(PEERS_AT_ONCE * SECONDS_PER_PEER)
     assert [bool(person.heard) for person in others].count(True) == 2 * PEERS_AT_ONCE - 1
-    hall.loop.advance(PAUSE_SECONDS)
+    hall.loop.advance(PEERS_AT_ONCE * SECONDS_PER_PEER)
     assert not others[-1].heard, "it left before it was its turn"
 
 
