@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from collabd.memos import Memos
+
 if TYPE_CHECKING:
     from .records import Record
 
@@ -136,7 +138,7 @@ class Problem(NamedTuple):
     """What is wrong, for people."""
 
 
-class Store(Protocol):
+class Store(Memos, Protocol):
     """A place where updates are durable once :meth:`append` has answered.
 
     All methods are called on one event loop, after :meth:`start` and before :meth:`close`.

@@ -13,6 +13,7 @@ from collabd.errors import (
     NoSuchDocument,
     StoreUnavailable,
 )
+from collabd.memos import Memo
 
 from .base import (
     UNKNOWN,
@@ -87,6 +88,7 @@ class MemoryStore:
         self._by_id: dict[int, _Document] = {}
         self._by_name: dict[str, _Document] = {}
         self._authors: dict[int, tuple[Author, float]] = {}
+        self._memos: dict[tuple[str, str], Memo] = {}
         self._closed = False
 
     async def start(self) -> None:
@@ -259,7 +261,43 @@ class MemoryStore:
     async def set_aside(self, document_id: int) -> list[Problem]:
         return []
 
+    async def put_memo(self, memo: Memo, *, fresh: bool = False) -> bool:
+        await self.ping()
+        if fresh and await self.memo(memo.kind, memo.key) is not None:
+            return False
+        self._memos[memo.kind, memo.key] = memo
+        return True
+
+    async def memo(self, kind: str, key: str) -> Memo | None:
+        memo = self._memos.get((kind, key))
+        return memo if memo is not None and memo.expires_at > time.time() else None
+
+    async def memos(
+        self, kind: str, *, subject: str | None = None, after: str = "", limit: int = 100
+    ) -> list[Memo]:
+        now = time.time()
+        found = [
+            memo
+            for memo in self._memos.values()
+            if memo.kind == kind and memo.key > after and memo.expires_at > now
+            if subject is None or memo.subject == subject
+        ]
+        return sorted(found)[:limit]
+
+    async def remove_memo(self, kind: str, key: str) -> bool:
+        await self.ping()
+        was_there = await self.memo(kind, key) is not None
+        self._memos.pop((kind, key), None)
+        return was_there
+
+    async def remove_expired_memos(self, now: float) -> int:
+        expired = [memo for memo in self._memos.values() if memo.expires_at <= now]
+        for memo in expired:
+            del self._memos[memo.kind, memo.key]
+        return len(expired)
+
     async def dump(self) -> AsyncIterator[list[Record]]:
+        yield sorted(self._memos.values())
         known = sorted(self._authors.items())
         yield [AuthorRecord(*author) for connection, author in known if connection != UNKNOWN.connection]
         for document in self._by_id.values():
@@ -288,6 +326,8 @@ class MemoryStore:
     async def take_in(self, records: Sequence[Record]) -> None:
         for record in records:
             match record:
+                case Memo():
+                    self._memos[record.kind, record.key] = record
                 case AuthorRecord(author, last_at):
                     self._authors[author.connection] = author, last_at
                 case DocumentRecord(document_id, name, created_at, deleted_at, quarantine):

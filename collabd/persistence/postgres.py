@@ -11,8 +11,17 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from collabd.errors import InvalidName, NoSuchDocument, StoreError, StoreUnavailable
+from collabd.memos import Memo
 
-from . import postgres_history, postgres_log, postgres_records, postgres_repair, postgres_schema, rows
+from . import (
+    postgres_history,
+    postgres_log,
+    postgres_memos,
+    postgres_records,
+    postgres_repair,
+    postgres_schema,
+    rows,
+)
 from .base import Appended, Author, Compaction, DocumentInfo, HistoryEntry, Problem, StoredDocument, Version
 from .postgres_authors import Authors, clean
 from .postgres_commit import Committer
@@ -224,7 +233,37 @@ class PostgresStore:
         async with self._connection() as connection, connection.transaction():
             return await postgres_repair.set_aside(connection, document_id)
 
+    async def put_memo(self, memo: Memo, *, fresh: bool = False) -> bool:
+        async with self._connection(settled=False) as connection:
+            return await postgres_memos.put(connection, memo, fresh=fresh)
+
+    async def memo(self, kind: str, key: str) -> Memo | None:
+        async with self._connection(settled=False) as connection:
+            return await postgres_memos.find(connection, kind, key)
+
+    async def memos(
+        self, kind: str, *, subject: str | None = None, after: str = "", limit: int = 100
+    ) -> list[Memo]:
+        async with self._connection(settled=False) as connection:
+            return await postgres_memos.find_all(connection, kind, subject, after, limit)
+
+    async def remove_memo(self, kind: str, key: str) -> bool:
+        async with self._connection(settled=False) as connection:
+            return await postgres_memos.remove(connection, kind, key)
+
+    async def remove_expired_memos(self, now: float) -> int:
+        async with self._connection(settled=False) as connection:
+            return await postgres_memos.remove_expired(connection, now)
+
     async def dump(self) -> AsyncIterator[list[StoreRecord]]:
+        after = "", ""
+        while True:
+            async with self._reading() as connection:
+                memos = await postgres_memos.read_all(connection, after)
+            if not memos:
+                break
+            yield [*memos]
+            after = memos[-1].kind, memos[-1].key
         place: DumpPlace | None = BEGINNING
         while place is not None:
             async with self._reading() as connection:

@@ -5,7 +5,9 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from . import postgres_authors, postgres_history, postgres_log, rows
+from collabd.memos import Memo
+
+from . import postgres_authors, postgres_history, postgres_log, postgres_memos, rows
 from .base import UNKNOWN, Author, HistoryEntry
 from .postgres_connection import QUERIES
 from .reading import author_numbers, entries_of, first_group
@@ -82,6 +84,8 @@ async def take_in(connection: "Connection", records: Sequence[Record]) -> None:
     past: dict[int, list[Row]] = {}
     for record in records:
         match record:
+            case Memo():
+                await postgres_memos.put(connection, record, fresh=False)
             case AuthorRecord(author, last_at):
                 await connection.execute(QUERIES["take_in_author"], *author, last_at)
             case DocumentRecord():

@@ -5,6 +5,8 @@ A document is known by its id, so that documents deleted under the same name sta
 
 from typing import Final, NamedTuple
 
+from collabd.memos import Memo
+
 from .base import Author, HistoryEntry, Version
 from .reading import Parts
 
@@ -74,7 +76,8 @@ class SnapshotRecord(NamedTuple):
 
 
 Record = (
-    AuthorRecord
+    Memo
+    | AuthorRecord
     | DocumentRecord
     | RejectedRecord
     | VersionRecord

@@ -26,8 +26,18 @@ from collabd.errors import (
     StoreInUse,
     StoreUnavailable,
 )
+from collabd.memos import Memo
 
-from . import rows, sqlite_backup, sqlite_history, sqlite_log, sqlite_records, sqlite_repair, sqlite_schema
+from . import (
+    rows,
+    sqlite_backup,
+    sqlite_history,
+    sqlite_log,
+    sqlite_memos,
+    sqlite_records,
+    sqlite_repair,
+    sqlite_schema,
+)
 from .base import (
     Appended,
     Author,
@@ -251,7 +261,30 @@ class SQLiteStore:
     async def set_aside(self, document_id: int) -> list[Problem]:
         return await self._call(lambda connection: sqlite_repair.set_aside(connection, document_id))
 
+    async def put_memo(self, memo: Memo, *, fresh: bool = False) -> bool:
+        return await self._call(lambda connection: sqlite_memos.put(connection, memo, fresh))
+
+    async def memo(self, kind: str, key: str) -> Memo | None:
+        return await self._call(lambda connection: sqlite_memos.find(connection, kind, key))
+
+    async def memos(
+        self, kind: str, *, subject: str | None = None, after: str = "", limit: int = 100
+    ) -> list[Memo]:
+        return await self._call(
+            lambda connection: sqlite_memos.find_all(connection, kind, subject, after, limit)
+        )
+
+    async def remove_memo(self, kind: str, key: str) -> bool:
+        return await self._call(lambda connection: sqlite_memos.remove(connection, kind, key))
+
+    async def remove_expired_memos(self, now: float) -> int:
+        return await self._call(lambda connection: sqlite_memos.remove_expired(connection, now))
+
     async def dump(self) -> AsyncIterator[list[Record]]:
+        after = "", ""
+        while memos := await self._call(partial(sqlite_memos.read_all, after=after)):
+            yield [*memos]
+            after = memos[-1].kind, memos[-1].key
         place: DumpPlace | None = BEGINNING
         while place is not None:
             records, place = await self._call(partial(sqlite_records.read, place=place))

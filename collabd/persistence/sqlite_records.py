@@ -5,7 +5,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from . import rows, sqlite_history, sqlite_log
+from collabd.memos import Memo
+
+from . import rows, sqlite_history, sqlite_log, sqlite_memos
 from .base import UNKNOWN, Author, HistoryEntry
 from .reading import author_numbers, entries_of, first_group
 from .records import (
@@ -120,6 +122,8 @@ def take_in(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for record in records:
         match record:
+            case Memo():
+                sqlite_memos.put(connection, record, fresh=False)
             case AuthorRecord(author, last_at):
                 connection.execute(
                     """INSERT INTO authors (connection, principal, name, address, last_at)

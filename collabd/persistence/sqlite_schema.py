@@ -12,7 +12,7 @@ from sqlite_utils import Database, Migrations
 
 from collabd.errors import StoreError
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """The schema this program writes."""
 
 migrations = Migrations("collabd")
@@ -135,6 +135,23 @@ def log_with_index(db: Database) -> None:
         SELECT document, seq, count, at, payload, checksum, authors FROM log ORDER BY document, seq""")
     db.execute("DROP TABLE log")
     db.execute("ALTER TABLE new_log RENAME TO log")
+
+
+@migrations()
+def memos(db: Database) -> None:
+    # What is remembered of people and their credentials. Programs before this one know nothing of it and need
+    # not.
+    db.execute("""
+        CREATE TABLE memos (
+            kind TEXT NOT NULL,
+            key TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            value TEXT NOT NULL,
+            expires_at REAL NOT NULL,
+            PRIMARY KEY (kind, key)
+        )""")
+    db.execute("CREATE INDEX memo_subjects ON memos (kind, subject)")
+    db.execute("CREATE INDEX memo_ends ON memos (expires_at)")
 
 
 def prepare(connection: sqlite3.Connection) -> None:

@@ -355,3 +355,34 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 -- document_reached --
 -- Note how far a document is, at least, and when it changed.
 UPDATE documents SET head = greatest(head, $2), updated_at = greatest(updated_at, $3) WHERE id = $1
+
+-- put_memo --
+-- Keep a memo; one that is there only if it may be replaced or has expired.
+INSERT INTO memos AS kept (kind, key, subject, value, expires_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (kind, key) DO UPDATE
+SET subject = excluded.subject, value = excluded.value, expires_at = excluded.expires_at
+WHERE NOT $6 OR kept.expires_at <= $7
+RETURNING true
+
+-- find_memo --
+-- One memo, unless it has expired.
+SELECT kind, key, subject, value, expires_at FROM memos WHERE kind = $1 AND key = $2 AND expires_at > $3
+
+-- list_memos --
+-- Memos of a kind, and of a subject if one is given, from a key on.
+SELECT kind, key, subject, value, expires_at FROM memos
+WHERE kind = $1 AND ($2::text IS NULL OR subject = $2) AND key > $3 AND expires_at > $4
+ORDER BY key LIMIT $5
+
+-- remove_memo --
+-- Forget one memo.
+DELETE FROM memos WHERE kind = $1 AND key = $2 RETURNING expires_at
+
+-- remove_expired_memos --
+-- Forget the memos that have expired.
+DELETE FROM memos WHERE expires_at <= $1
+
+-- dump_memos --
+-- All memos, from a kind and key on.
+SELECT kind, key, subject, value, expires_at FROM memos
+WHERE (kind COLLATE "C", key) > ($1, $2) ORDER BY kind COLLATE "C", key LIMIT $3
