@@ -43,7 +43,7 @@ class Wire:
     def send(self, frame: Frame) -> None:
         self.size = len(frame.framed)
 
-    def close(self, error: CollabdError) -> None:
+    def close(self, error: CollabdError, *, discard: bool = False) -> None:
         raise error
 
 

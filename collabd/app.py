@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -12,9 +13,13 @@ from starlette.routing import WebSocketRoute
 
 from collabd import retention
 from collabd.auth.base import Authorize, allow_everyone
+from collabd.auth.elsewhere import AskElsewhere
+from collabd.auth.gate import Gate
+from collabd.auth.oidc import Provider, ProviderSettings
+from collabd.auth.rules import Rules
 from collabd.compaction import Compactor
 from collabd.control import socket_of, taking_commands
-from collabd.errors import SettingsError
+from collabd.errors import MalformedInput, SettingsError
 from collabd.persistence.base import Store
 from collabd.persistence.memory import MemoryStore
 from collabd.persistence.sqlite import SQLiteStore
@@ -24,11 +29,15 @@ from collabd.rooms.room import RoomLimits
 from collabd.settings import Settings, without_password
 from collabd.telemetry import Telemetry
 from collabd.web.compression import Compression
+from collabd.web.credentials import credential_routes
 from collabd.web.documents import Documents
 from collabd.web.history import history_routes
+from collabd.web.identity import Cookies
 from collabd.web.openapi import openapi_route
 from collabd.web.ops import ops_routes
 from collabd.web.pages import page_routes
+from collabd.web.rights import LiveRights
+from collabd.web.signin import SignIn, sign_in_routes
 from collabd.web.socket import DocumentSocket
 from collabd.worker import Worker
 
@@ -42,9 +51,12 @@ class Service:
 
     Args:
         store: where documents are kept; made from the settings if left out.
+        authorize: decides who may do what, instead of what the settings say.
     """
 
-    def __init__(self, settings: Settings, store: Store | None = None) -> None:
+    def __init__(
+        self, settings: Settings, store: Store | None = None, authorize: Authorize | None = None
+    ) -> None:
         self.settings = settings
         self.telemetry = Telemetry()
         self.store = store or open_store(settings.store)
@@ -73,6 +85,21 @@ class Service:
             reader=self.converter,
         )
 
+        self._asks = (
+            AskElsewhere(settings.authorize_url, settings.authorize_secret)
+            if settings.authorize_url and authorize is None
+            else None
+        )
+        self._authorize = authorize or (
+            self._asks.authorize if self._asks else _rules(settings) if settings.rules else allow_everyone
+        )
+        self.gate = Gate(
+            self.store,
+            self._authorize,
+            _providers(settings),
+            session_seconds=settings.session_hours * 3600,
+        )
+        self.rights = LiveRights(self.gate, time.monotonic)
         self.takes_commands = False
         """Whether a running service listens on the socket beside its file. To be set before it runs."""
 
@@ -80,6 +107,8 @@ class Service:
     async def opened(self) -> AsyncIterator[None]:
         """Open the store, and come to rest. Nothing is done but what is asked for."""
         await self.store.start()
+        secrets = [text.strip().encode() for text in self.settings.token_secret.split(",") if text.strip()]
+        await self.gate.open(secrets)
         ticking = asyncio.create_task(self.registry.run())
         try:
             yield
@@ -90,19 +119,22 @@ class Service:
             await self.compactor.close()
             for worker in (self.checker, self.converter, self.compacter):
                 await worker.close()
+            if self._asks is not None:
+                await self._asks.close()
             await self.store.close()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the store, serve, and come to rest."""
         async with self.opened(), self._listening():
-            keeping = asyncio.create_task(self.keeper.run())
+            tasks = [asyncio.create_task(self.keeper.run()), asyncio.create_task(self.rights.run())]
             try:
                 yield
             finally:
                 await self.drain()
-                keeping.cancel()
-                await asyncio.wait([keeping])
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
 
     def _listening(self) -> contextlib.AbstractAsyncContextManager[None]:
         path = sqlite_file(self.settings.store)
@@ -119,6 +151,24 @@ class Service:
         if self.registry.is_draining:
             return True
         return await self.registry.drain(self.settings.shutdown_seconds * 0.7)
+
+
+def _rules(settings: Settings) -> Authorize:
+    try:
+        return Rules(settings.rules).authorize
+    except MalformedInput as error:
+        raise SettingsError(f"rules: {error}") from error
+
+
+def _providers(settings: Settings) -> dict[str, Provider]:
+    try:
+        parsed = [ProviderSettings.parse(table) for table in settings.providers]
+    except MalformedInput as error:
+        raise SettingsError(f"providers: {error}") from error
+    providers = {each.name: Provider(each) for each in parsed}
+    if len(providers) < len(parsed):
+        raise SettingsError("providers: two have the same name")
+    return providers
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -158,20 +208,23 @@ def _open_postgres(url: str) -> Store:
 
 
 def create_app(
-    settings: Settings | None = None, *, store: Store | None = None, authorize: Authorize = allow_everyone
+    settings: Settings | None = None, *, store: Store | None = None, authorize: Authorize | None = None
 ) -> Starlette:
     """An ASGI application that serves documents, to be run or mounted; its lifespan must run.
 
     Args:
         settings: those of ``host`` and ``port`` do not matter here.
         store: where documents are kept, instead of what the settings name.
-        authorize: decides what each principal may do with each document.
+        authorize: decides what each principal may do with each document, instead of what the settings say.
     """
     settings = settings or Settings()
-    service = Service(settings, store)
+    service = Service(settings, store, authorize)
+    cookies = Cookies(settings.public_url, settings.origins)
     socket = DocumentSocket(
         service.registry,
-        authorize,
+        service.gate,
+        service.rights,
+        cookies,
         service.telemetry,
         queue_bytes=settings.peer_queue_bytes,
         max_message=settings.max_message_bytes,
@@ -181,7 +234,8 @@ def create_app(
     documents = Documents(
         service.registry,
         service.store,
-        authorize,
+        service.gate,
+        cookies,
         service.telemetry,
         service.checker,
         service.converter,
@@ -198,6 +252,8 @@ def create_app(
             WebSocketRoute("/ws/{document:path}", socket),
             *documents.routes(),
             *history_routes(documents),
+            *credential_routes(documents, service.rights.look_now),
+            *sign_in_routes(SignIn(documents, service.store, cookies, service.rights.look_now)),
             *ops_routes(
                 ping=service.store.ping,
                 draining=lambda: service.registry.is_draining,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from collabd.errors import SettingsError
-from collabd.settings import CONFIG_FILE, Settings, flag, is_loopback, load, refuse_exposure
+from collabd.settings import CONFIG_FILE, Settings, flag, from_anywhere, is_loopback, load, refuse_exposure
 from collabd.version import __version__
 
 
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_about_contents(commands)
     _add_about_stores(commands)
+    _add_about_credentials(commands)
     return parser
 
 
@@ -88,7 +89,7 @@ def _add_serve(commands: "Commands") -> None:
         argument_default=argparse.SUPPRESS,
     )
     serve.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    for field in dataclasses.fields(Settings):
+    for field in from_anywhere():
         about = field.metadata
         text = _plain(about["description"])
         if field.type is bool:
@@ -188,3 +189,36 @@ def _add_about_stores(commands: "Commands") -> None:
     command.add_argument("--principal", metavar="ID", help="erase who this principal was")
     command.add_argument("--before", metavar="DATE", help="erase who was last heard of before this (UTC)")
     command.add_argument("--content", metavar="NAME", help="keep of a document only what it holds now")
+
+
+def _add_about_credentials(commands: "Commands") -> None:
+    command = _add(commands, "keys", "List API keys, make one, or revoke one.")
+    command.add_argument("--create", metavar="LABEL", help="make a key that is called so")
+    _add_allow(command)
+    command.add_argument("--mints", action="store_true", help="document tokens can be made with it")
+    command.add_argument("--days", type=float, metavar="N", help="how long it is good (default: for ever)")
+    command.add_argument("--revoke", metavar="ID", help="let a key be good for nothing any more")
+
+    command = _add(commands, "token", "Make a document token for somebody.")
+    command.add_argument("user", metavar="USER", help="the stable id of whom it is for")
+    command.add_argument("--name", help="what others are shown (default: the id)")
+    _add_allow(command)
+    command.add_argument(
+        "--seconds", type=float, metavar="N", help="how long it opens connections (default: 300)"
+    )
+    command.add_argument(
+        "--connection-seconds",
+        type=float,
+        metavar="N",
+        help="how long from now those last (default: as long as it opens them)",
+    )
+
+
+def _add_allow(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="ACCESS:DOCUMENT",
+        help="what it is good for: read, write or admin, and a document or a pattern like team/**",
+    )

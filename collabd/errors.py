@@ -4,6 +4,8 @@
     ├── MalformedInput          a client's bytes break the protocol
     ├── TooLarge                a message or a body exceeds its bound
     ├── InvalidName             a document name that cannot be one
+    ├── SignInNeeded            nobody is signed in, or not any more
+    │   └── AccessExpired       the time of an open connection is over
     ├── NotAllowed              the principal lacks the right
     ├── NoSuchDocument          nothing was ever written under this name
     ├── NoSuchVersion           the document cannot be seen as of that number
@@ -80,6 +82,22 @@ class InvalidName(CollabdError):
     code = "invalid-name"
     close_code = 4422
     status = 422
+
+
+class SignInNeeded(CollabdError):
+    """This takes somebody who is known, and the credentials, if there were any, are not accepted. Why is not
+    said."""
+
+    code = "sign-in"
+    close_code = 4401
+    status = 401
+
+
+class AccessExpired(SignInNeeded):
+    """The credentials that opened a connection hold no longer: come back with new ones."""
+
+    code = "expired"
+    close_code = 4501
 
 
 class NotAllowed(CollabdError):

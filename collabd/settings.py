@@ -47,6 +47,19 @@ def setting(
     return field
 
 
+def tables(description: str) -> tuple[Mapping[str, Any], ...]:
+    """Declare a field of :class:`Settings` that holds tables of the configuration file, and has its values
+    from nowhere else. What is in them is checked by whom they are for."""
+    metadata = {"description": description, "unit": "", "minimum": None, "maximum": None, "choices": ()}
+    field: tuple[Mapping[str, Any], ...] = dataclasses.field(default=(), metadata=metadata)
+    return field
+
+
+def from_anywhere() -> "list[dataclasses.Field[Any]]":
+    """The settings that flags and variables may give too."""
+    return [field for field in dataclasses.fields(Settings) if field.default != ()]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings, checked. Raises SettingsError when made from values that make no sense."""
@@ -69,6 +82,27 @@ class Settings:
         "",
         "Origins (`https://app.example`), separated by commas, of pages on other sites that may connect; "
         "`*` allows any. The server's own page always may.",
+    )
+    token_secret: str = setting(
+        "",
+        "What document tokens are signed with: secrets of at least 32 characters, separated by commas. The "
+        "first signs, all are accepted. Without it the store keeps one that was made at random.",
+    )
+    authorize_url: str = setting(
+        "", "Where to ask, over HTTP, what somebody may do with a document, instead of `rules`."
+    )
+    authorize_secret: str = setting("", "What `authorize_url` is sent to know the server by.")
+    public_url: str = setting(
+        "",
+        "Where people reach the server, such as `https://docs.example`, if that is not what requests say "
+        "themselves; behind a proxy it is not.",
+    )
+    session_hours: float = setting(
+        12.0, "How long somebody stays signed in.", unit="hours", minimum=0.1, maximum=720
+    )
+    providers: tuple[Mapping[str, Any], ...] = tables("OpenID providers with which people sign in.")
+    rules: tuple[Mapping[str, Any], ...] = tables(
+        "Who may do what with which documents. Without rules everybody may do everything."
     )
     log_level: str = setting(
         "info", "The least important log lines to write.", choices=("debug", "info", "warning", "error")
@@ -138,6 +172,11 @@ class Settings:
     )
 
     @property
+    def asks_who(self) -> bool:
+        """Whether it depends on who somebody is what he may do."""
+        return bool(self.rules or self.authorize_url)
+
+    @property
     def origins(self) -> frozenset[str]:
         """``allowed_origins`` taken apart."""
         return frozenset(
@@ -164,6 +203,7 @@ def load(
         its source.
     """
     fields = {field.name: field for field in dataclasses.fields(Settings)}
+    scalars = {field.name: field for field in from_anywhere()}
     values: dict[str, Any] = {}
 
     named = flags.get("config") or environment.get(f"{PREFIX}CONFIG")
@@ -179,8 +219,8 @@ def load(
         if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG":
             continue
         name, source = variable.removeprefix(PREFIX).lower(), f"the variable {variable}"
-        if name not in fields or variable != variable.upper():
-            raise SettingsError(f"{source} is not a setting{_meant(name, fields)}")
+        if name not in scalars or variable != variable.upper():
+            raise SettingsError(f"{source} is not a setting{_meant(name, scalars)}")
         values[name] = _check(fields[name], _parse(fields[name], text, source), source)
 
     for name, given in flags.items():
@@ -194,16 +234,14 @@ def load(
 def refuse_exposure(settings: Settings) -> None:
     """Raise SettingsError if listening as told would let strangers in.
 
-    Nobody has to sign in yet, so only this machine's own programs may connect unless ``insecure`` says
-    otherwise.
+    Where there are no rules, only this machine's own programs may connect unless ``insecure`` says otherwise.
     """
-    if settings.insecure or is_loopback(settings.host):
+    if settings.insecure or settings.asks_who or is_loopback(settings.host):
         return
     raise SettingsError(
         f"listening on {settings.host} lets anybody who reaches port {settings.port} read and "
-        "change every document, as nobody has to sign in. If that is meant, say --insecure; else listen on"
-        " 127.0.0.1 "
-        "and let a proxy that checks who connects stand in front"
+        "change every document, as there are no rules. If that is meant, say --insecure; else write rules or "
+        "listen on 127.0.0.1"
     )
 
 
@@ -254,6 +292,10 @@ def _check(field: "dataclasses.Field[Any]", value: object, source: str) -> objec
     about = field.metadata
     if field.type is float and type(value) is int:
         value = float(value)
+    if field.default == ():
+        if not isinstance(value, list | tuple) or not all(isinstance(table, Mapping) for table in value):
+            raise SettingsError(f"{source} is a list of tables: [[{field.name}]]")
+        return tuple(value)
     if type(value) is not field.type:
         raise SettingsError(f"{source} is {value!r}, which is not {_KINDS[field.type]}")
     if isinstance(value, int | float):

@@ -10,7 +10,7 @@ from typing import Final
 from collabd.errors import SettingsError
 from collabd.settings import load
 
-from . import contents, stores
+from . import contents, credentials, stores
 from .report import FAILURES, Report
 
 COMMANDS: Final = {
@@ -21,9 +21,11 @@ COMMANDS: Final = {
     "erase": stores.erase,
     "export": contents.export,
     "import": contents.import_,
+    "keys": credentials.keys,
     "migrate-store": stores.migrate_store,
     "repair": stores.repair,
     "restore": contents.restore,
+    "token": credentials.token,
     "versions": contents.versions,
 }
 """What does each."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from collabd.errors import MalformedInput
 
-from . import care, contents, past
+from . import care, contents, credentials, past
 from .base import Event, Host, Operation, OperationFailed, check_arguments, failure, progress, result, row
 from .migration import migrate
 
@@ -19,14 +19,18 @@ __all__ = ["Event", "Host", "OperationFailed", "failure", "migrate", "perform", 
 OPERATIONS: Final[dict[str, Operation]] = {
     "check": care.check,
     "compact": care.compact,
+    "create-key": credentials.create_key,
     "documents": contents.documents,
     "erase-authors": care.erase_authors,
     "erase-content": care.erase_content,
     "export": contents.export,
     "import": contents.import_,
+    "keys": credentials.keys,
+    "mint-token": credentials.mint_token,
     "name-version": past.name_version,
     "repair": care.repair,
     "restore": past.restore,
+    "revoke-key": credentials.revoke_key,
     "versions": past.versions,
 }
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from collabd.auth.base import Principal
+from collabd.auth.gate import Gate
 from collabd.compaction import Compactor
 from collabd.errors import CollabdError, MalformedInput, NoSuchDocument
 from collabd.persistence.base import DocumentInfo, Store
@@ -50,6 +51,8 @@ class Host(Protocol):
     def store(self) -> Store: ...
     @property
     def registry(self) -> Registry: ...
+    @property
+    def gate(self) -> Gate: ...
     @property
     def compactor(self) -> Compactor: ...
     @property

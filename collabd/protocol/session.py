@@ -21,6 +21,8 @@ KEEP_ALIVE: Final = messages.encode(messages.AwarenessMessage(awareness.encode([
 
 ACKNOWLEDGED: Final = "collabd.1"
 """Clients that offer this WebSocket subprotocol are told what is committed (:class:`~.messages.Saved`)."""
+PLAIN: Final = "collabd.0"
+"""Stock clients that offer a token as a subprotocol offer this one beside it: browsers want one agreed on."""
 COMPRESSED: Final = "collabd.2"
 """The same, and what is large may be sent compressed in both directions (``packing``)."""
 
@@ -58,7 +60,7 @@ Event = StateRequested | UpdateReceived | PresenceReceived | PresenceRequested
 
 def subprotocol_among(offered: Collection[str]) -> str | None:
     """The subprotocol to agree on: the highest that both sides speak, or None."""
-    return next((spoken for spoken in (COMPRESSED, ACKNOWLEDGED) if spoken in offered), None)
+    return next((spoken for spoken in (COMPRESSED, ACKNOWLEDGED, PLAIN) if spoken in offered), None)
 
 
 class Session:

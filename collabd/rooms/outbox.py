@@ -42,9 +42,9 @@ class Outbox(Protocol):
     def send(self, frame: Frame) -> None:
         """Queue a frame. A peer that lags too far behind is closed instead."""
 
-    def close(self, error: CollabdError) -> None:
+    def close(self, error: CollabdError, *, discard: bool = False) -> None:
         """End the connection with the close code and reason of ``error``. Frames still queued may be
-        dropped."""
+        dropped; with ``discard`` they are, even if the connection is cut by that."""
 
 
 class QueuedOutbox:
@@ -80,7 +80,7 @@ class QueuedOutbox:
         else:
             self._wake.set()
 
-    def close(self, error: CollabdError) -> None:
+    def close(self, error: CollabdError, *, discard: bool = False) -> None:
         if not self.closed.done():
             self.closed.set_result(error)
             self._queue.clear()

@@ -85,10 +85,10 @@ class _Queue:
         if self._size - len(self._frames[0].payload) > HELD_BACK:
             self._give_up()
 
-    def close(self, error: CollabdError) -> None:
+    def close(self, error: CollabdError, *, discard: bool = False) -> None:
         self._frames.clear()
         self._give_up()
-        self._outbox.close(error)
+        self._outbox.close(error, discard=discard)
 
     async def sending(self) -> None:
         """Send everything in order, compressed where that was agreed on, until nothing is left."""

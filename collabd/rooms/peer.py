@@ -33,6 +33,7 @@ class Peer:
         acknowledges: whether it asked to be told what is committed.
         inflates: bytes that a compressed message of its may inflate to; 0 if it did not agree to compressed
             messages, and gets none.
+        vouched: whether others may rely on who it says it is.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Peer:
         "principal",
         "session",
         "updates",
+        "vouched",
     )
 
     def __init__(
@@ -61,12 +63,14 @@ class Peer:
         address: str = "",
         acknowledges: bool = False,
         inflates: int = 0,
+        vouched: bool = False,
     ) -> None:
         self.number = next_number()
         self.outbox = outbox
         self.session = Session(inflates)
         self.principal = principal
         self.access = access
+        self.vouched = vouched
         self.address = address
         self.author = author_of(principal, address)
         self.named_at = 0.0

@@ -52,6 +52,7 @@ from .presence import Presence
 from .progress import Progress
 from .replica import EMPTY_STATE_VECTOR, Replica, ReplicaBroken
 from .slices import PAUSE_SECONDS, Clock, Slices
+from .stamps import stamped
 from .state import NOBODY, Batch, Early, RoomState
 from .turns import Turns
 from .whole import WholeState
@@ -61,6 +62,7 @@ logger = logging.getLogger(__name__)
 PRESENCE: Final = bytes((messages.AWARENESS,))
 """How a message on presence begins."""
 READ_ONLY: Final = "you may read this document, not change it"
+NO_ACCESS: Final = "you may not read this document"
 READ_ONLY_FRAME: Final = Frame(messages.encode(messages.PermissionDenied(READ_ONLY)))
 """Tells a page to keep its editor from taking in what would be refused."""
 LARGE_MESSAGE: Final = LARGE_UPDATE
@@ -286,6 +288,21 @@ class DocumentRoom(YRoom):
         seconds = self._loop.time() - peer.joined_at
         self._observer.left(self.name, peer.number, peer.principal.id, code, reason, seconds, peer.updates)
 
+    def set_access(self, peer: Peer, access: Access) -> None:
+        """Let a peer do from now on what ``access`` says: with none it is let go, and gets nothing of what
+        still waits to be sent to it."""
+        before, peer.access = peer.access, access
+        if access < Access.READ:
+            self.dismiss(peer, NotAllowed(NO_ACCESS))
+        elif access < Access.WRITE <= before and peer.number in self._peers:
+            peer.send(READ_ONLY_FRAME)
+
+    def dismiss(self, peer: Peer, error: CollabdError) -> None:
+        """Let a peer go that may have no part in this any more, whatever it still sends."""
+        peer.access = Access.NONE
+        self.leave(peer, error.close_code, error.close_reason)
+        peer.outbox.close(error, discard=True)
+
     def receive(self, peer: Peer, data: bytes) -> None:
         """Take in one WebSocket message of a peer that joined.
 
@@ -346,7 +363,8 @@ class DocumentRoom(YRoom):
             elif peer.number not in self._peers:
                 continue  # it has left; what it wrote counts all the same
             elif isinstance(event, PresenceReceived):
-                self._broadcast.spread(self._presence.receive(peer.number, event.entries))
+                entries = stamped(event.entries, peer.principal) if peer.vouched else event.entries
+                self._broadcast.spread(self._presence.receive(peer.number, entries))
             elif isinstance(event, StateRequested):
                 self._answer(peer, event.state_vector)
             else:

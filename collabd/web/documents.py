@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence, Sized
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Sized
 from datetime import UTC, datetime
 from email.message import Message
 from typing import Any, Final, TypeVar
@@ -14,14 +14,15 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from collabd import formats
-from collabd.auth.base import ANONYMOUS, Access, Authorize
+from collabd.auth.base import ANONYMOUS, Access, Identity
+from collabd.auth.gate import Gate
 from collabd.errors import (
     CollabdError,
     InvalidName,
     MalformedInput,
     NoSuchDocument,
     NoSuchVersion,
-    NotAllowed,
+    SignInNeeded,
     TooLarge,
     UnsupportedCoding,
     UnsupportedFormat,
@@ -36,6 +37,8 @@ from collabd.rooms.observer import Observer
 from collabd.rooms.registry import Registry
 from collabd.worker import Runner
 
+from .audit import Audit
+from .identity import Cookies, presented_by
 from .negotiation import attachment, best_format, is_known
 from .problems import problem, problem_of
 
@@ -67,7 +70,8 @@ class Documents:
         self,
         registry: Registry,
         store: Store,
-        authorize: Authorize,
+        gate: Gate,
+        cookies: Cookies,
         observer: Observer,
         checker: Runner,
         converter: Runner,
@@ -76,7 +80,9 @@ class Documents:
     ) -> None:
         self.registry = registry
         self.store = store
-        self.authorize = authorize
+        self.gate = gate
+        self.cookies = cookies
+        self.audit = Audit()
         self.observer = observer
         self.checker = checker
         self.converter = converter
@@ -92,10 +98,12 @@ class Documents:
             Route("/api/v1/documents/{document:path}", _Document(self)),
         ]
 
-    async def demand(self, name: str, access: Access) -> None:
-        """Raise NotAllowed unless the caller has this right on the document."""
-        if await self.authorize(ANONYMOUS, name) < access:
-            raise NotAllowed(f"this takes the right to {access.name.lower()} the document")
+    async def demand(self, request: Request, name: str, access: Access) -> None:
+        """Raise SignInNeeded or NotAllowed unless the caller has this right on the document still."""
+        identity = await self.gate.still(identity_of(request))
+        if identity is None:
+            raise SignInNeeded("the credentials are not accepted")
+        await self.gate.demand(identity, name, access)
 
     async def convert(self, data: bytes, conversion: Callable[..., T], *args: Any) -> T:
         """Return ``conversion(data, *args)``, worked out in a process of its own if that may take long."""
@@ -176,34 +184,51 @@ class Resource:
                     405, "method-not-allowed", f"{request.method} is not {allowed}", {"Allow": allowed}
                 )
             else:
+                request.state.identity = await self.identify(request)
                 response = await handler(request)
         except CollabdError as error:
             self.documents.observer.refused(error.code)
             response = problem_of(error)
         await response(scope, receive, send)
 
+    async def identify(self, request: Request) -> Identity:
+        """Who asks.
+
+        Raises:
+            SignInNeeded: what was presented is not accepted.
+        """
+        return await self.documents.gate.identify(presented_by(request, self.documents.cookies))
+
 
 class _List(Resource):
     async def get(self, request: Request) -> Response:
         query = request.query_params
         limit = limit_of(query.get("limit"))
-        found = await self.documents.store.documents(
-            prefix=query.get("prefix", ""), after=query.get("after", ""), limit=limit + 1
-        )
-        page = found[:limit]
-        listed = [
-            _listed(info)
-            for info in page
-            if await self.documents.authorize(ANONYMOUS, info.name) >= Access.READ
-        ]
-        following = page[-1].name if len(found) > limit else None
-        return JSONResponse({"documents": listed, "next": following}, headers=NOSNIFF)
+        listed: list[DocumentInfo] = []
+        # Nothing is told of the others, not even where they would stand.
+        async for info in self._all(query.get("prefix", ""), query.get("after", "")):
+            if await self.documents.gate.access(identity_of(request), info.name) >= Access.READ:
+                listed.append(info)
+                if len(listed) > limit:
+                    break
+        following = listed[limit - 1].name if len(listed) > limit else None
+        found = [_listed(info) for info in listed[:limit]]
+        return JSONResponse({"documents": found, "next": following}, headers=NOSNIFF)
+
+    async def _all(self, prefix: str, after: str) -> AsyncIterator[DocumentInfo]:
+        while True:
+            found = await self.documents.store.documents(prefix=prefix, after=after, limit=MAX_LIMIT + 1)
+            for info in found:
+                yield info
+            if len(found) <= MAX_LIMIT:
+                return
+            after = found[-1].name
 
 
 class _Document(Resource):
     async def get(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.READ)
+        await self.documents.demand(request, name, Access.READ)
         form, root = _format(request), request.query_params.get("root")
         seq = number_of(request, "version")
         document_id, head = await self.documents.position(name)
@@ -237,28 +262,31 @@ class _Document(Resource):
 
     async def put(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.WRITE)
+        await self.documents.demand(request, name, Access.WRITE)
         media_type = _media_type(request)
         body = await self.documents.body_of(request)
         async with self.documents.converting:
             update = await self.documents.convert(body, formats.read, media_type)
+        await self.documents.demand(request, name, Access.WRITE)  # still: a body may come slowly
         room = await self.documents.registry.create(name, update, author_of(request))
         answer = {"name": name, "id": room.document_id, "seq": room.head}
         return JSONResponse(answer, 201, {"Location": quote(request.scope["path"]), **NOSNIFF})
 
     async def patch(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.WRITE)
+        await self.documents.demand(request, name, Access.WRITE)
         update = await self.documents.body_of(request)
         await checked(update, self.documents.checker)
         await self.documents.position(name)
         room = await self.documents.registry.open(name)
+        await self.documents.demand(request, name, Access.WRITE)  # still: a body may come slowly
         return JSONResponse({"seq": await room.submit(update, author_of(request))}, headers=NOSNIFF)
 
     async def delete(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.ADMIN)
+        await self.documents.demand(request, name, Access.ADMIN)
         await self.documents.registry.delete(name)
+        self.documents.audit.note("delete", request, who=identity_of(request).principal.id, document=name)
         return Response(status_code=204)
 
 
@@ -274,9 +302,16 @@ def name_of(request: Request) -> str:
 def author_of(request: Request) -> Author:
     """Whom history names as the author of what a request does: who did not sign in may say his name."""
     address = "" if request.client is None else request.client.host
-    author = peer.author_of(ANONYMOUS, address)
+    principal = identity_of(request).principal
+    author = peer.author_of(principal, address)
     claimed = readable(unquote(request.headers.get("collabd-name", "")))
-    return author._replace(name=claimed) if claimed else author
+    return author._replace(name=claimed) if claimed and principal is ANONYMOUS else author
+
+
+def identity_of(request: Request) -> Identity:
+    """Who asks."""
+    identity: Identity = request.state.identity
+    return identity
 
 
 def number_of(request: Request, key: str) -> int | None:

@@ -41,6 +41,8 @@ NORMAL, PROTOCOL_ERROR, NO_CODE, ABNORMAL, LAST_CODE = 1000, 1002, 1005, 1006, 4
 """Close codes (RFC 6455, section 7.4); 1005 and 1006 are only ever told, never sent."""
 BINARY, CONTINUATION = WSMsgType.BINARY, WSMsgType.CONTINUATION
 """Looking them up takes longer than comparing them."""
+CLOSE_FRAME: Final = 127
+"""Bytes that one takes at most (RFC 6455, section 5.5)."""
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds a peer has to answer a close frame before its connection is cut."""
 FRAGMENT_OVERHEAD: Final = 64
@@ -156,10 +158,12 @@ class FastLane(WSListener):
         if self._is_paused and self._transport.get_write_buffer_size() > self.max_queue + self._largest:
             self.close(SlowClient("you do not read what you are sent"))
 
-    def close(self, error: CollabdError) -> None:
+    def close(self, error: CollabdError, *, discard: bool = False) -> None:
         if not self._is_closing:
             self.on_error(error)
         self._close(error.close_code, error.close_reason)
+        if discard and self._transport.get_write_buffer_size() > CLOSE_FRAME:
+            self._transport.abort()
 
     # Called by uvicorn
 

@@ -22,6 +22,7 @@ from .documents import (
     Resource,
     author_of,
     check_version,
+    identity_of,
     limit_of,
     name_of,
     number_of,
@@ -50,7 +51,7 @@ def history_routes(documents: Documents) -> list[BaseRoute]:
 class _History(Resource):
     async def get(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.READ)
+        await self.documents.demand(request, name, Access.READ)
         limit = limit_of(request.query_params.get("limit"))
         document_id, head = await self.documents.position(name)
         before = number_of(request, "before")
@@ -78,14 +79,14 @@ class _History(Resource):
 class _Versions(Resource):
     async def get(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.READ)
+        await self.documents.demand(request, name, Access.READ)
         document_id, _ = await self.documents.position(name)
         versions = await self.documents.store.versions(document_id)
         return JSONResponse({"versions": [_version(version) for version in versions]}, headers=NOSNIFF)
 
     async def post(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.WRITE)
+        await self.documents.demand(request, name, Access.WRITE)
         called, seq = _wanted(await self.documents.body_of(request))
         document_id, head = await self.documents.position(name)
         if seq is None:
@@ -98,7 +99,7 @@ class _Versions(Resource):
 
     async def delete(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.WRITE)
+        await self.documents.demand(request, name, Access.WRITE)
         seq = number_of(request, "seq")
         if seq is None:
             raise MalformedInput("seq says which version is to lose its name")
@@ -118,7 +119,7 @@ class _Versions(Resource):
 class _Diff(Resource):
     async def get(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.READ)
+        await self.documents.demand(request, name, Access.READ)
         query = request.query_params
         older, newer = number_of(request, "from"), number_of(request, "to")
         form, shape = query.get("format"), query.get("as", "json")
@@ -151,7 +152,7 @@ class _Restore(Resource):
 
     async def post(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(name, Access.WRITE)
+        await self.documents.demand(request, name, Access.WRITE)
         seq = number_of(request, "version")
         if seq is None:
             raise MalformedInput("version says what to go back to")
@@ -162,7 +163,10 @@ class _Restore(Resource):
             room = await self.documents.registry.open(name)
             edit = await self.documents.work(_restoring, entries, seq, room.state())
             room = await self.documents.registry.open(name)
+            await self.documents.demand(request, name, Access.WRITE)
             head = room.head if edit == EMPTY_UPDATE else await room.submit(edit, author_of(request))
+        who = identity_of(request).principal.id
+        self.documents.audit.note("restore", request, who=who, document=name, version=seq)
         return JSONResponse({"seq": head}, headers=NOSNIFF)
 
 

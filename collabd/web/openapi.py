@@ -9,7 +9,6 @@ from starlette.routing import BaseRoute, Route
 from collabd import formats
 from collabd.errors import (
     CannotRestore,
-    CollabdError,
     DocumentDeleted,
     DocumentExists,
     InvalidName,
@@ -18,6 +17,7 @@ from collabd.errors import (
     NoSuchVersion,
     NotAllowed,
     Overloaded,
+    SignInNeeded,
     TooLarge,
     UnsupportedFormat,
     UnsupportedMediaType,
@@ -25,7 +25,7 @@ from collabd.errors import (
 )
 from collabd.version import __version__
 
-from . import problems
+from .openapi_credentials import SECURITY, SECURITY_SCHEMES, credential_paths, refusals
 
 BINARY: Final = {"type": "string", "format": "binary"}
 SEQ: Final = {
@@ -80,6 +80,7 @@ def _description() -> dict[str, Any]:
             },
             "/api/v1/diff/{document}": {"parameters": [name], "get": _diff()},
             "/api/v1/restore/{document}": {"parameters": [name], "post": _restore()},
+            **credential_paths(),
             "/openapi.json": {"get": _plain("This description.", "application/json")},
             "/healthz": {"get": _plain("The process is alive.", "text/plain")},
             "/readyz": {
@@ -88,7 +89,9 @@ def _description() -> dict[str, Any]:
             },
             "/metrics": {"get": _plain("Figures in Prometheus' text format.", "text/plain")},
         },
+        "security": SECURITY,
         "components": {
+            "securitySchemes": SECURITY_SCHEMES,
             "schemas": {"Problem": PROBLEM, "Document": DOCUMENT},
         },
     }
@@ -143,7 +146,7 @@ def _list() -> dict[str, Any]:
             ),
         ],
         "responses": {"200": _content("A page of documents.", "application/json", answer)}
-        | _problems(MalformedInput),
+        | refusals(MalformedInput),
     }
 
 
@@ -179,10 +182,11 @@ def _read() -> dict[str, Any]:
             },
             "304": {"description": "It has not changed."},
         }
-        | _problems(
+        | refusals(
             InvalidName,
             MalformedInput,
             NotAllowed,
+            SignInNeeded,
             NoSuchDocument,
             NoSuchVersion,
             UnsupportedFormat,
@@ -206,9 +210,10 @@ def _create() -> dict[str, Any]:
             "content": {media_type: {"schema": BINARY} for media_type in formats.READABLE},
         },
         "responses": {"201": _content("It is made and on disk.", "application/json", answer)}
-        | _problems(
+        | refusals(
             MalformedInput,
             NotAllowed,
+            SignInNeeded,
             DocumentExists,
             TooLarge,
             UnsupportedMediaType,
@@ -225,9 +230,10 @@ def _change() -> dict[str, Any]:
         "summary": "Apply a Yjs v1 update.",
         "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": BINARY}}},
         "responses": {"200": _content("It is on disk.", "application/json", answer)}
-        | _problems(
+        | refusals(
             MalformedInput,
             NotAllowed,
+            SignInNeeded,
             NoSuchDocument,
             DocumentDeleted,
             TooLarge,
@@ -243,7 +249,7 @@ def _delete() -> dict[str, Any]:
         "operationId": "deleteDocument",
         "summary": "Delete a document; a tombstone stays under its name.",
         "responses": {"204": {"description": "It is deleted, and whoever was connected is closed."}}
-        | _problems(NotAllowed, NoSuchDocument, DocumentDeleted, InvalidName),
+        | refusals(NotAllowed, SignInNeeded, NoSuchDocument, DocumentDeleted, InvalidName),
     }
 
 
@@ -282,7 +288,7 @@ def _history() -> dict[str, Any]:
             ),
         ],
         "responses": {"200": _content("A page of changes.", "application/json", answer)}
-        | _problems(InvalidName, MalformedInput, NotAllowed, NoSuchDocument, DocumentDeleted),
+        | refusals(InvalidName, MalformedInput, NotAllowed, SignInNeeded, NoSuchDocument, DocumentDeleted),
     }
 
 
@@ -292,7 +298,7 @@ def _versions() -> dict[str, Any]:
         "operationId": "listVersions",
         "summary": "List the named versions of a document, oldest first.",
         "responses": {"200": _content("The versions.", "application/json", _object(versions=_array(version)))}
-        | _problems(InvalidName, NotAllowed, NoSuchDocument, DocumentDeleted),
+        | refusals(InvalidName, NotAllowed, SignInNeeded, NoSuchDocument, DocumentDeleted),
     }
 
 
@@ -308,10 +314,11 @@ def _name_version() -> dict[str, Any]:
         "summary": "Give a version a name, in the place of the one it had.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
         "responses": {"201": _content("It has the name.", "application/json", _object(seq=SEQ, name=STRING))}
-        | _problems(
+        | refusals(
             InvalidName,
             MalformedInput,
             NotAllowed,
+            SignInNeeded,
             NoSuchDocument,
             NoSuchVersion,
             DocumentDeleted,
@@ -327,7 +334,7 @@ def _remove_version() -> dict[str, Any]:
         "summary": "Take a version's name away.",
         "parameters": [_query("seq", "Which version.", NUMBER) | {"required": True}],
         "responses": {"204": {"description": "It has no name."}}
-        | _problems(InvalidName, MalformedInput, NotAllowed, NoSuchDocument, DocumentDeleted),
+        | refusals(InvalidName, MalformedInput, NotAllowed, SignInNeeded, NoSuchDocument, DocumentDeleted),
     }
 
 
@@ -362,10 +369,11 @@ def _diff() -> dict[str, Any]:
                 "content": {"application/json": {"schema": answer}, "text/plain": {"schema": STRING}},
             }
         }
-        | _problems(
+        | refusals(
             InvalidName,
             MalformedInput,
             NotAllowed,
+            SignInNeeded,
             NoSuchDocument,
             NoSuchVersion,
             UnsupportedFormat,
@@ -380,10 +388,11 @@ def _restore() -> dict[str, Any]:
         "summary": "Bring a version's content back, by an edit that everybody sees.",
         "parameters": [_query("version", "What to go back to.", NUMBER) | {"required": True}],
         "responses": {"200": _content("It is on disk.", "application/json", _object(seq=SEQ))}
-        | _problems(
+        | refusals(
             InvalidName,
             MalformedInput,
             NotAllowed,
+            SignInNeeded,
             NoSuchDocument,
             NoSuchVersion,
             DocumentDeleted,
@@ -404,17 +413,3 @@ def _content(description: str, media_type: str, schema: dict[str, Any]) -> dict[
 
 def _plain(summary: str, media_type: str) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": _content(summary, media_type, {})}}
-
-
-def _problems(*errors: type[CollabdError]) -> dict[str, Any]:
-    by_status: dict[int, list[str]] = {}
-    for error in errors:
-        by_status.setdefault(error.status, []).append(error.code)
-    return {
-        str(status): _content(
-            "Refused: " + ", ".join(f"`{code}`" for code in codes),
-            problems.MEDIA_TYPE,
-            {"$ref": "#/components/schemas/Problem"},
-        )
-        for status, codes in sorted(by_status.items())
-    }

@@ -8,9 +8,10 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from collabd.auth.base import ANONYMOUS, Access, Authorize
+from collabd.auth.base import NOBODY_SIGNED_IN, Access, Identity
+from collabd.auth.gate import Gate, Presented
 from collabd.errors import CollabdError, DocumentDeleted, MalformedInput
-from collabd.protocol.session import COMPRESSED, subprotocol_among
+from collabd.protocol.session import ACKNOWLEDGED, COMPRESSED, subprotocol_among
 from collabd.rooms.channel import Disconnected, converse
 from collabd.rooms.names import check_name
 from collabd.rooms.observer import Observer
@@ -20,7 +21,9 @@ from collabd.rooms.registry import Registry
 from collabd.rooms.room import DocumentRoom
 
 from .fastlane import CLOSE_TIMEOUT, EXTENSION, FastLane
+from .identity import Cookies, hide_token, presented_by
 from .origins import may_come_from
+from .rights import LiveRights
 
 
 class DocumentSocket:
@@ -37,7 +40,9 @@ class DocumentSocket:
     def __init__(
         self,
         registry: Registry,
-        authorize: Authorize,
+        gate: Gate,
+        rights: LiveRights,
+        cookies: Cookies,
         observer: Observer,
         *,
         queue_bytes: int,
@@ -45,7 +50,9 @@ class DocumentSocket:
         allowed_origins: frozenset[str],
     ) -> None:
         self._registry = registry
-        self._authorize = authorize
+        self._gate = gate
+        self._rights = rights
+        self._cookies = cookies
         self._observer = observer
         self._queue_bytes = queue_bytes
         self._max_message = max_message
@@ -58,22 +65,30 @@ class DocumentSocket:
             self._observer.refused("origin")
             await websocket.close()
             return
+        presented = presented_by(websocket, self._cookies)
+        hide_token(scope)
         subprotocol = subprotocol_among(websocket.scope["subprotocols"])
         take_over = websocket.scope.get("extensions", {}).get(EXTENSION)
         if take_over is not None:
-            await self._serve_fast(websocket, take_over(), subprotocol)
+            await self._serve_fast(websocket, take_over(), presented, subprotocol)
         else:
-            await self._serve(websocket, subprotocol)
+            await self._serve(websocket, presented, subprotocol)
 
-    async def _serve_fast(self, websocket: WebSocket, lane: FastLane, subprotocol: str | None) -> None:
+    async def _serve_fast(
+        self, websocket: WebSocket, lane: FastLane, presented: Presented, subprotocol: str | None
+    ) -> None:
         lane.on_error = self._count_refusal
         try:
-            room, access = await self._open(websocket)
-            peer = self._peer(websocket, lane, access, subprotocol)
+            room, identity, access = await self._open(websocket, presented)
+            peer = self._peer(websocket, lane, identity, access, subprotocol)
             # Smaller than closures, and quicker to call.
             on_message, on_gone = partial(room.receive, peer), partial(room.leave, peer)
+            if peer.vouched:
+                on_gone = partial(self._end, room, peer, identity)
             if lane.accept(subprotocol, on_message, on_gone, self._queue_bytes):
                 room.join(peer)
+                if peer.vouched:
+                    self._rights.watch(identity, peer, room)
         except CollabdError as error:
             lane.refuse(subprotocol, error)
         except BaseException:
@@ -83,14 +98,19 @@ class DocumentSocket:
     def _count_refusal(self, error: CollabdError) -> None:
         self._observer.refused(error.code)
 
-    async def _serve(self, websocket: WebSocket, subprotocol: str | None) -> None:
+    async def _serve(self, websocket: WebSocket, presented: Presented, subprotocol: str | None) -> None:
         await websocket.accept(subprotocol)
         outbox = QueuedOutbox(self._queue_bytes)
         error: CollabdError | None
         try:
-            room, access = await self._open(websocket)
-            peer = self._peer(websocket, outbox, access, subprotocol)
-            error = await converse(room, peer, outbox, _messages(websocket), websocket.send_bytes)
+            room, identity, access = await self._open(websocket, presented)
+            peer = self._peer(websocket, outbox, identity, access, subprotocol)
+            if peer.vouched:
+                self._rights.watch(identity, peer, room)
+            try:
+                error = await converse(room, peer, outbox, _messages(websocket), websocket.send_bytes)
+            finally:
+                self._rights.forget(identity, peer, room)
         except CollabdError as refusal:
             error = refusal
         if error is not None:
@@ -101,23 +121,38 @@ class DocumentSocket:
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     await websocket.close(error.close_code, error.close_reason)
 
-    async def _open(self, websocket: WebSocket) -> tuple[DocumentRoom, Access]:
+    def _end(self, room: DocumentRoom, peer: Peer, identity: Identity, code: int, reason: str) -> None:
+        self._rights.forget(identity, peer, room)
+        room.leave(peer, code, reason)
+
+    async def _open(
+        self, websocket: WebSocket, presented: Presented
+    ) -> tuple[DocumentRoom, Identity, Access]:
         name = check_name(websocket.path_params["document"])
-        access = await self._authorize(ANONYMOUS, name)
+        identity = await self._gate.identify(presented)
+        access = await self._gate.demand(identity, name, Access.READ)
         room = await self._registry.open(name)
         copy_of = websocket.query_params.get("id")
         if copy_of is not None and copy_of != str(room.document_id):
             raise DocumentDeleted(f"what you have a copy of was deleted; {name} is another document now")
-        return room, access
+        return room, identity, access
 
-    def _peer(self, websocket: WebSocket, outbox: Outbox, access: Access, subprotocol: str | None) -> Peer:
+    def _peer(
+        self,
+        websocket: WebSocket,
+        outbox: Outbox,
+        identity: Identity,
+        access: Access,
+        subprotocol: str | None,
+    ) -> Peer:
         client = websocket.client
         return Peer(
             outbox,
-            principal=ANONYMOUS,
+            principal=identity.principal,
+            vouched=identity is not NOBODY_SIGNED_IN or not self._gate.is_open,
             access=access,
             address=f"{client.host}:{client.port}" if client else "",
-            acknowledges=subprotocol is not None,
+            acknowledges=subprotocol in (ACKNOWLEDGED, COMPRESSED),
             inflates=self._max_message if subprotocol == COMPRESSED else 0,
         )
 

@@ -248,7 +248,7 @@ async def test_each_takes_its_right(http: httpx.AsyncClient) -> None:
             await http.request(verb, f"{API}/{path}/{name}{query}", content=b"{}")
             for verb, path, query in calls
         ]
-        assert [answer.status_code == 403 for answer in answers] == [False] * allowed + [True] * (6 - allowed)
+        assert [answer.status_code == 401 for answer in answers] == [False] * allowed + [True] * (6 - allowed)
 
 
 async def test_what_does_not_exist_has_no_history(http: httpx.AsyncClient) -> None:

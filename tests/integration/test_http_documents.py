@@ -104,7 +104,7 @@ async def test_each_verb_takes_its_right(http: httpx.AsyncClient, name: str, all
         answer = await http.request(
             verb, f"{API}/{name}", content=b"", headers={"Content-Type": "text/plain"}
         )
-        assert (answer.status_code == 403) is (verb not in allowed)
+        assert (answer.status_code == 401) is (verb not in allowed)
 
 
 async def test_documents_that_may_not_be_read_are_not_listed(http: httpx.AsyncClient) -> None:

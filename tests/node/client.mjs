@@ -38,9 +38,9 @@ const until = (condition, ...sources) =>
     look()
   })
 
-const open = (document) => {
+const open = (document, params = {}) => {
   const doc = new Y.Doc()
-  const provider = new WebsocketProvider(url, document, doc, { WebSocketPolyfill: WebSocket, disableBc: true })
+  const provider = new WebsocketProvider(url, document, doc, { WebSocketPolyfill: WebSocket, disableBc: true, params })
   const client = { doc, provider, closes: [] }
   provider.on('connection-close', (event) => client.closes.push(event?.code ?? null))
   return client
@@ -58,8 +58,16 @@ const xml = (node) =>
       }
 
 const commands = {
-  async open({ client, document }) {
-    clients.set(client, open(document))
+  /** Opens a document; `params` go into the address. */
+  async open({ client, document, params }) {
+    clients.set(client, open(document, params))
+    await synced(clients.get(client))
+  },
+  /** Parameters of the address from the next connection on. */
+  async renew({ client, params }) {
+    clients.get(client).provider.params = params
+  },
+  async synced({ client }) {
     await synced(clients.get(client))
   },
   async close({ client }) {

@@ -1,7 +1,6 @@
 """The command line: what it takes, and what it refuses before anything starts."""
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from collabd import formats
 from collabd.cli import main, parser
 from collabd.commands.running import COMMANDS
 from collabd.commands.sources import ENDINGS, MEDIA_TYPES
-from collabd.settings import Settings, flag
+from collabd.settings import flag, from_anywhere
 from collabd.version import __version__
 
 
@@ -19,7 +18,7 @@ from collabd.version import __version__
 def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings from whoever runs the tests."""
     monkeypatch.chdir(tmp_path)
-    for name in ["CONFIG", *(field.name.upper() for field in dataclasses.fields(Settings))]:
+    for name in ["CONFIG", *(field.name.upper() for field in from_anywhere())]:
         monkeypatch.delenv(f"COLLABD_{name}", raising=False)
 
 
@@ -35,7 +34,7 @@ def test_help_tells_of_every_setting(capsys: pytest.CaptureFixture[str]) -> None
         main(["serve", "--help"])
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for field in dataclasses.fields(Settings):
+    for field in from_anywhere():
         assert flag(field.name) in text
         if field.type is not bool:
             assert f"(default: {field.default})" in text

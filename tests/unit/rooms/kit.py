@@ -130,6 +130,8 @@ class Recorder:
         self.messages: list[messages.Message] = []
         self.frames: list[bytes] = []
         self.closed_by: CollabdError | None = None
+        self.was_discarded = False
+        """Whether what was still waiting when it was closed was thrown away."""
         self.waiting = 0
         """Bytes that the peer has not read yet, if the test says so."""
 
@@ -141,9 +143,10 @@ class Recorder:
             else:
                 self.messages.extend(messages.decode(frame.payload))
 
-    def close(self, error: CollabdError) -> None:
+    def close(self, error: CollabdError, *, discard: bool = False) -> None:
         if self.closed_by is None:
             self.closed_by = error
+            self.was_discarded = discard
 
     def of(self, *kinds: type) -> list[Any]:
         """What was sent of these kinds, in order."""

@@ -1,0 +1,145 @@
+"""``/api/v1/tokens`` and beside it: document tokens made and revoked, and who one is."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from collabd.auth.base import ANONYMOUS, NOBODY_SIGNED_IN, Principal, Scope
+from collabd.auth.keys import Key, is_key
+from collabd.auth.tokens import DEFAULT_SECONDS
+from collabd.errors import MalformedInput, NotAllowed, SignInNeeded
+
+from .documents import NOSNIFF, Documents, Resource, identity_of, time_of
+from .identity import presented_by
+
+MAX_NAME: Final = 100
+"""Characters of a name to be shown."""
+
+
+def credential_routes(documents: Documents, look_now: Callable[[], None]) -> list[BaseRoute]:
+    """The routes. ``look_now`` is called when something was revoked."""
+    return [
+        Route("/api/v1/me", _Me(documents)),
+        Route("/api/v1/tokens", _Tokens(documents)),
+        Route("/api/v1/revocations", _Revocations(documents, look_now)),
+    ]
+
+
+class _Me(Resource):
+    async def get(self, request: Request) -> Response:
+        identity = identity_of(request)
+        principal = identity.principal
+        return JSONResponse(
+            {
+                "id": principal.id,
+                "name": principal.name,
+                "color": principal.color or None,
+                "groups": sorted(principal.groups),
+                "signed_in": identity is not NOBODY_SIGNED_IN,
+                "providers": [
+                    {"name": name, "label": provider.settings.label or name}
+                    for name, provider in self.documents.gate.providers.items()
+                ],
+                "scope": None if identity.scope is None else identity.scope.written(),
+            },
+            headers=NOSNIFF,
+        )
+
+
+class _Tokens(Resource):
+    async def post(self, request: Request) -> Response:
+        key = await _minting_key(self.documents, request)
+        wanted = await _object_of(self.documents, request)
+        unknown = wanted.keys() - {"id", "name", "color", "scope", "seconds", "connection_seconds"}
+        if unknown:
+            raise MalformedInput(f"a token has no {min(unknown)!r}")
+        principal = _principal(wanted)
+        scope = Scope.parse(wanted.get("scope"))
+        if not key.scope.covers(scope):
+            raise NotAllowed("the key is not good for all that the token would be")
+        seconds = _seconds(wanted, "seconds")
+        token, identity = self.documents.gate.tokens.mint(
+            principal,
+            scope,
+            seconds=DEFAULT_SECONDS if seconds is None else seconds,
+            connection_seconds=_seconds(wanted, "connection_seconds"),
+        )
+        self.documents.audit.note(
+            "token-made", request, who=f"key:{key.id}", subject=principal.id, credential=identity.credential
+        )
+        answer = {
+            "token": token,
+            "token_id": identity.credential.partition(":")[2],
+            "connections_end_at": time_of(identity.expires_at),
+        }
+        return JSONResponse(answer, 201, {**NOSNIFF, "Cache-Control": "no-store"})
+
+
+class _Revocations(Resource):
+    def __init__(self, documents: Documents, look_now: Callable[[], None]) -> None:
+        super().__init__(documents)
+        self._look_now = look_now
+
+    async def post(self, request: Request) -> Response:
+        key = await _minting_key(self.documents, request)
+        wanted = await _object_of(self.documents, request)
+        token, subject = wanted.get("token_id"), wanted.get("id")
+        if wanted.keys() == {"token_id"} and isinstance(token, str) and token:
+            await self.documents.gate.revocations.add(f"token:{token}")
+        elif wanted.keys() == {"id"} and isinstance(subject, str) and subject:
+            await self.documents.gate.revocations.add(f"subject:{subject}")
+        else:
+            raise MalformedInput("what is revoked is a token_id, or all tokens of an id")
+        self._look_now()
+        self.documents.audit.note("revoked", request, who=f"key:{key.id}", **wanted)
+        return Response(status_code=204)
+
+
+async def _minting_key(documents: Documents, request: Request) -> Key:
+    bearer = presented_by(request, documents.cookies).bearer
+    if identity_of(request) is NOBODY_SIGNED_IN:
+        raise SignInNeeded("tokens are made with an API key")
+    if not is_key(bearer):
+        raise NotAllowed("tokens are made with an API key")
+    _, key = await documents.gate.keys.read(bearer)
+    if not key.mints:
+        raise NotAllowed("this API key makes no tokens")
+    return key
+
+
+async def _object_of(documents: Documents, request: Request) -> dict[str, Any]:
+    try:
+        found = json.loads(await documents.body_of(request))
+    except (ValueError, RecursionError):
+        raise MalformedInput("the body is JSON") from None
+    if not isinstance(found, dict):
+        raise MalformedInput("the body is a JSON object")
+    return found
+
+
+def _principal(wanted: dict[str, Any]) -> Principal:
+    user_id, name, color = wanted.get("id"), wanted.get("name"), wanted.get("color", "")
+    if not isinstance(user_id, str) or not user_id or user_id == ANONYMOUS.id:
+        raise MalformedInput("id says for whom the token is")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        raise MalformedInput(f"name is what others are shown, of up to {MAX_NAME} characters")
+    if not isinstance(color, str) or (color and not _is_color(color)):
+        raise MalformedInput("color is given as #rrggbb")
+    return Principal(user_id, name, color)
+
+
+def _is_color(text: str) -> bool:
+    return len(text) == 7 and text[0] == "#" and set(text[1:].lower()) <= set("0123456789abcdef")
+
+
+def _seconds(wanted: dict[str, Any], name: str) -> float | None:
+    value = wanted.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise MalformedInput(f"{name} is a number of seconds")
+    return float(value)
