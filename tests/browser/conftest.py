@@ -43,12 +43,13 @@ async def window(browser: Browser) -> AsyncIterator[WindowFactory]:
     """Open windows: ``await window(url, name="Ada")``; further arguments are Playwright's for a context.
 
     At the end no window may have thrown, been stopped by the content security policy, or asked another server
-    for anything.
+    for anything, except for ``beside``: where its people sign in.
     """
     complaints: list[str] = []
     async with AsyncExitStack() as opened:
 
-        async def open_window(url: str, name: str = "Ada", **options: Any) -> Window:
+        async def open_window(url: str, name: str = "Ada", *, beside: str = "", **options: Any) -> Window:
+            known = {urlsplit(each).netloc for each in (url, beside)}
             context = await browser.new_context(**options)
             opened.push_async_callback(context.close)
             await context.add_init_script(introduction(name))
@@ -67,7 +68,7 @@ async def window(browser: Browser) -> AsyncIterator[WindowFactory]:
                 lambda request: (
                     complaints.append(f"{name} asked for {request.url}")
                     if urlsplit(request.url).scheme in ("http", "https")
-                    and urlsplit(request.url).netloc != urlsplit(url).netloc
+                    and urlsplit(request.url).netloc not in known
                     else None
                 ),
             )

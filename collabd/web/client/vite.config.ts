@@ -49,6 +49,7 @@ export default defineConfig({
   server: {
     proxy: {
       "/api": { target: SERVER },
+      "/auth": { target: SERVER },
       "/ws": { target: SERVER, ws: true },
     },
   },

@@ -17,6 +17,12 @@ export interface Address {
   document(name: string, query?: Record<string, string>): string;
   /** What the server answers about a document's past. */
   past(what: "history" | "versions" | "diff" | "restore", name: string, query?: Record<string, string>): string;
+  /** Who one is to the server. */
+  me: string;
+  signIn(query: Record<string, string>): string;
+  signOut: string;
+  sessions: string;
+  session(id: string): string;
   /** The mount path alone: tells apart what several mounts on one origin keep in the browser. */
   mount: string;
 }
@@ -47,6 +53,11 @@ export function addressFrom(baseURI: string): Address {
     documents: (query) => at("api/v1/documents", query),
     document: (name, query) => at(`api/v1/documents/${encode(name)}`, query),
     past: (what, name, query) => at(`api/v1/${what}/${encode(name)}`, query),
+    me: at("api/v1/me"),
+    signIn: (query) => at("auth/login", query),
+    signOut: at("auth/logout"),
+    sessions: at("api/v1/sessions"),
+    session: (id) => at(`api/v1/sessions/${encodeURIComponent(id)}`),
     mount: base.pathname,
   };
 }

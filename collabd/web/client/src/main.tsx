@@ -3,6 +3,7 @@ import { address } from "./here";
 import { DocumentPage } from "./pages/document";
 import { HomePage } from "./pages/home";
 import { route } from "./router";
+import { lookWhoIAm } from "./sign-in";
 import "./theme";
 import "@fontsource-variable/source-serif-4/wght.css";
 import "@fontsource-variable/source-serif-4/wght-italic.css";
@@ -18,6 +19,7 @@ function Page() {
   return at.page === "home" ? <HomePage /> : <DocumentPage key={at.visit} name={at.name} beginning={at.beginning} />;
 }
 
+void lookWhoIAm();
 render(<Page />, document.getElementById("app")!);
 
 if (import.meta.env.PROD && "serviceWorker" in navigator) {

@@ -38,6 +38,10 @@ describe("addresses", () => {
     expect(at.document("a/ü", { format: "html" })).toBe(
       "https://host.example/team/api/v1/documents/a/%C3%BC?format=html",
     );
+    expect(at.me).toBe("https://host.example/team/api/v1/me");
+    expect(at.signIn({ provider: "p", next: "/team/d/a" })).toBe(
+      "https://host.example/team/auth/login?provider=p&next=%2Fteam%2Fd%2Fa",
+    );
     expect(at.nameIn("https://host.example/team/")).toBeNull();
     expect(at.nameIn("https://host.example/team/d/")).toBeNull();
     expect(at.nameIn("https://host.example/team/d/%ff")).toBeNull();

@@ -9,7 +9,7 @@ const TITLES: Record<number, string> = {
   1009: "This change is too large for the server",
   4400: "The server could not read what this page sent",
   4401: "You need to sign in to open this document",
-  4403: "You do not have the right to do this",
+  4403: "You do not have the right to open this document",
   4404: "There is no such document",
   4406: "This document cannot be shown here",
   4409: "This document was changed in a way that does not fit your copy",
@@ -18,7 +18,17 @@ const TITLES: Record<number, string> = {
   4423: "The server could not take one of your changes",
 };
 
+/** Said of a document that was open, where that is another matter. */
+const ENDED: Record<number, string> = {
+  4401: "You are signed out",
+  4403: "Your right to this document has ended",
+};
+const SIGNED_OUT = "Your session has ended, so this document was closed. Sign in again to go on.";
+
+export const SIGN_IN = 4401;
 export const DELETED = 4410;
+/** The session has ended in which the connection was opened. Coming back tells what is possible without. */
+export const EXPIRED = 4501;
 
 /** 44xx is final by convention; sending the same too large message again would only be refused again. */
 export const isFinal = (code: number): boolean => (code >= 4400 && code <= 4499) || code === 1009;
@@ -26,6 +36,13 @@ export const isFinal = (code: number): boolean => (code >= 4400 && code <= 4499)
 /** What the server wrote for people: its close reasons are "code: message". */
 export const readReason = (reason: string): string => reason.replace(/^[a-z-]+:\s*/, "");
 
-export function refusalFrom(code: number, reason: string): Refusal {
-  return { code, title: TITLES[code] ?? "The server closed this document", detail: readReason(reason) };
+/** The server's reasons are parts of sentences. */
+export const asSentence = (words: string): string =>
+  words && words[0]!.toLocaleUpperCase() + words.slice(1) + (/[.…!?]$/.test(words) ? "" : ".");
+
+/** `opened` says whether the document was open before. */
+export function refusalFrom(code: number, reason: string, opened: boolean): Refusal {
+  const title = (opened && ENDED[code]) || TITLES[code] || "The server closed this document";
+  if (code === SIGN_IN) return { code, title, detail: opened ? SIGNED_OUT : "" };
+  return { code, title, detail: asSentence(readReason(reason)) };
 }

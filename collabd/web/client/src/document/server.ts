@@ -1,5 +1,5 @@
+import { self } from "../account";
 import { address } from "../here";
-import { identity } from "../identity";
 
 /** The server's HTTP interface, as far as the page needs it. */
 export interface Listed {
@@ -32,7 +32,7 @@ export async function ask(url: string, init: RequestInit = {}): Promise<Response
   try {
     const headers = new Headers(init.headers);
     // What is changed goes down in history under the name that the others here see.
-    if (init.method !== undefined) headers.set("Collabd-Name", encodeURIComponent(identity.value.name));
+    if (init.method !== undefined) headers.set("Collabd-Name", encodeURIComponent(self.value.name));
     response = await fetch(url, { ...init, headers });
   } catch (error) {
     if (init.signal?.aborted) throw error;

@@ -6,14 +6,15 @@ import { readAuthMessage } from "y-protocols/auth";
 import { applyAwarenessUpdate } from "y-protocols/awareness";
 import { messageAuth, messageAwareness, WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
+import { self } from "../account";
 import { address } from "../here";
-import { identity } from "../identity";
+import { lookWhoIAm } from "../sign-in";
 import { readStored, writeStored } from "../stored";
 import { adopted, type Adopted } from "./adopt";
 import { cacheName, canKeep } from "./local-copy";
 import { canInflate, MESSAGE_PACKED, unpack } from "./packed";
 import { asUser, cleanAwareness, peersFrom, type Peer } from "./presence";
-import { isFinal, readReason, refusalFrom, type Refusal } from "./refusal";
+import { asSentence, EXPIRED, isFinal, readReason, refusalFrom, SIGN_IN, type Refusal } from "./refusal";
 import { SaveTracker, type SaveState } from "./save-state";
 import { findDocument } from "./server";
 import { setKind, shapeOf, type Kind, type Shape } from "./shape";
@@ -79,7 +80,7 @@ export class DocumentSession {
     this.doc.on("update", this.#onUpdate);
     this.#provider = this.#connectable();
     this.#stopIdentity = effect(() => {
-      const { name, color } = identity.value;
+      const { name, color } = self.value;
       this.awareness.setLocalStateField("user", asUser(name, color));
     });
     this.awareness.on("change", this.#onAwareness);
@@ -194,7 +195,7 @@ export class DocumentSession {
     };
     provider.messageHandlers[messageAuth] = (_encoder, decoder) => {
       readAuthMessage(decoder, this.doc, (_doc, reason) => {
-        this.readOnly.value = readReason(reason) || "You may read this document, but not change it.";
+        this.readOnly.value = asSentence(readReason(reason)) || "You may read this document, but not change it.";
       });
     };
     provider.on("status", ({ status }) => {
@@ -210,7 +211,8 @@ export class DocumentSession {
       const final = event !== null && isFinal(event.code);
       this.#tracker.closed(final);
       this.trouble.value = event ? readReason(event.reason) : "";
-      if (final) this.refusal.value = refusalFrom(event.code, event.reason);
+      if (final) this.refusal.value = refusalFrom(event.code, event.reason, this.#complete);
+      if (event?.code === EXPIRED || event?.code === SIGN_IN) void lookWhoIAm();
       this.#publish();
     });
     provider.on("sync", (synced) => {

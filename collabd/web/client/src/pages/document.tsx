@@ -1,5 +1,6 @@
 import { ArrowLeft, Columns2, Download, EllipsisVertical, History, Link2, Trash2, UserPen } from "lucide";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { account } from "../account";
 import type { Beginning } from "../document/session";
 import { DocumentSession } from "../document/session";
 import type { Kind, Shape } from "../document/shape";
@@ -8,6 +9,7 @@ import { splitName } from "../names";
 import { rememberRecent } from "../recent";
 import { goHome, onPlainClick } from "../router";
 import { readStored, writeStored } from "../stored";
+import { AccountMenu, SignInLinks } from "../ui/account-menu";
 import { Icon } from "../ui/icon";
 import { IdentityDialog } from "../ui/identity-dialog";
 import { lazy } from "../ui/lazy";
@@ -203,6 +205,7 @@ function OpenDocument({ session }: { session: DocumentSession }) {
         >
           <Icon of={History} size={20} />
         </button>
+        <AccountMenu />
         <Menu label="Document menu" icon={EllipsisVertical}>
           <MenuGroup label={reachable ? "Download as" : "Download (needs the server)"}>
             {exportsOf(shape).map(([format, label]) => (
@@ -224,7 +227,7 @@ function OpenDocument({ session }: { session: DocumentSession }) {
               </MenuItem>
             )}
             <MenuItem icon={UserPen} onSelect={() => setDialog("identity")}>
-              Your name and colour…
+              {account.value.signedIn ? "Your colour…" : "Your name and colour…"}
             </MenuItem>
             <MenuItem icon={Trash2} danger onSelect={() => setDialog("delete")}>
               Delete…
@@ -236,9 +239,10 @@ function OpenDocument({ session }: { session: DocumentSession }) {
       <main class="document-main">
         {dialog !== "delete" && <RefusalNotice session={session} />}
         {session.readOnly.value !== null && !session.refusal.value && (
-          <p class="notice" role="status">
-            {session.readOnly.value}
-          </p>
+          <div class="notice" role="status">
+            <p>{session.readOnly.value}</p>
+            <SignInLinks />
+          </div>
         )}
         <div class="live" hidden={past === "version"} inert={covered}>
           <Body session={session} previewing={previewing} />

@@ -1,10 +1,12 @@
 import { EllipsisVertical, FileText, Hash, Pilcrow, Plus, Search, UserPen, type IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { account, signInProblem } from "../account";
 import { KIND_NAMES, type Kind } from "../document/shape";
 import { address } from "../here";
 import { splitName } from "../names";
 import { recents } from "../recent";
 import { onPlainClick, openDocument } from "../router";
+import { AccountMenu } from "../ui/account-menu";
 import { Icon } from "../ui/icon";
 import { IdentityDialog } from "../ui/identity-dialog";
 import { Menu, MenuItem } from "../ui/menu";
@@ -14,6 +16,9 @@ import { useDocuments } from "./listing";
 import { NewDocumentDialog } from "./new-dialog";
 
 const KIND_ICONS: Record<Kind, IconNode> = { rich: Pilcrow, markdown: Hash, text: FileText };
+
+const NOTHING_YET = "Nothing here yet. Make the first one, and send its address to whoever should join.";
+const NOTHING_FOR_ALL = "There is nothing that everybody may read. Sign in to see what you may.";
 
 interface RowProps {
   name: string;
@@ -46,12 +51,15 @@ export function HomePage() {
   const [typed, setTyped] = useState("");
   const [creating, setCreating] = useState(false);
   const [naming, setNaming] = useState(false);
+  const [notSignedIn] = useState(() => signInProblem(location.search));
   const field = useRef<HTMLInputElement>(null);
   const search = typed.trim().normalize("NFC");
   const { listed, state, problem, more, showMore } = useDocuments(search);
 
   useEffect(() => {
     document.title = "collabd";
+    // What the server or a provider added is read by now, and not to be kept in bookmarks.
+    if (location.search) history.replaceState(null, "", address.home);
     const onKey = (event: KeyboardEvent) => {
       const typing = event.target instanceof HTMLInputElement || document.querySelector("dialog[open]");
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -70,6 +78,7 @@ export function HomePage() {
   const wanted = search.toLocaleLowerCase();
   const recent = recents.value.filter((one) => one.name.toLocaleLowerCase().includes(wanted));
   const kinds = new Map(recents.value.map((one) => [one.name, one.kind]));
+  const mayMore = account.value.providers.length > 0 && !account.value.signedIn;
   const nothing = state === "ready" && listed.length === 0;
 
   return (
@@ -79,12 +88,15 @@ export function HomePage() {
           <img src={new URL("favicon.svg", address.home).href} width="24" height="24" alt="" />
           collabd
         </span>
-        <Menu label="Settings" icon={EllipsisVertical}>
-          <MenuItem icon={UserPen} onSelect={() => setNaming(true)}>
-            Your name and colour…
-          </MenuItem>
-          <ThemeMenuGroup />
-        </Menu>
+        <span class="home-tools">
+          <AccountMenu />
+          <Menu label="Settings" icon={EllipsisVertical}>
+            <MenuItem icon={UserPen} onSelect={() => setNaming(true)}>
+              {account.value.signedIn ? "Your colour…" : "Your name and colour…"}
+            </MenuItem>
+            <ThemeMenuGroup />
+          </Menu>
+        </span>
       </header>
       <main class="home">
         <div class="home-head">
@@ -94,6 +106,11 @@ export function HomePage() {
             New document
           </button>
         </div>
+        {notSignedIn && !account.value.signedIn && (
+          <p class="notice" role="alert">
+            {notSignedIn}
+          </p>
+        )}
         <label class="search">
           <Icon of={Search} />
           <span class="visually-hidden">Search documents</span>
@@ -135,7 +152,7 @@ export function HomePage() {
           )}
           {nothing && (
             <p class="nothing">
-              {search ? "None." : "Nothing here yet. Make the first one, and send its address to whoever should join."}
+              {search ? "None." : mayMore ? NOTHING_FOR_ALL : NOTHING_YET}
             </p>
           )}
           <ul class="rows">

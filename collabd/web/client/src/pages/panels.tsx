@@ -3,11 +3,12 @@ import * as Y from "yjs";
 import { createDocument, deleteDocument, findDocument } from "../document/server";
 import type { DocumentSession } from "../document/session";
 import { KIND_NAMES, KINDS, setKind, type Kind } from "../document/shape";
-import { DELETED } from "../document/refusal";
+import { DELETED, SIGN_IN } from "../document/refusal";
 import { address } from "../here";
 import { tidyName, whyNotAName } from "../names";
 import { forgetRecent } from "../recent";
 import { goHome, openDocument } from "../router";
+import { SignInLinks } from "../ui/account-menu";
 import { Dialog } from "../ui/dialog";
 
 /** Saves bytes from this page as a file. */
@@ -89,6 +90,7 @@ export function RefusalNotice({ session }: { session: DocumentSession }) {
   if (!refusal) return null;
   const content = hasContent(session.doc);
   const deleted = refusal.code === DELETED;
+  const signedOut = refusal.code === SIGN_IN;
 
   const createAnew = async () => {
     const fresh = new Y.Doc();
@@ -106,14 +108,22 @@ export function RefusalNotice({ session }: { session: DocumentSession }) {
     <section class="notice refusal" role="alert" aria-label={refusal.title}>
       <h2>{refusal.title}.</h2>
       {refusal.detail && !deleted && <p>{refusal.detail}</p>}
-      {content && <p>Your copy below is still in this browser. It can be read, but nothing more is sent.</p>}
+      {content && (
+        <p>
+          Your copy below is still in this browser. It can be read, but nothing more is sent
+          {signedOut ? " until you are signed in." : "."}
+        </p>
+      )}
       {problem && <p class="wrong">{problem}</p>}
       <div class="actions">
+        {signedOut && <SignInLinks primary />}
         {content && (
           <>
-            <button type="button" class="button primary" onClick={() => setKeeping(true)}>
-              Keep as a new document…
-            </button>
+            {!signedOut && (
+              <button type="button" class="button primary" onClick={() => setKeeping(true)}>
+                Keep as a new document…
+              </button>
+            )}
             <button
               type="button"
               class="button"

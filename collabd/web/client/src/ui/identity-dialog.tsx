@@ -1,31 +1,40 @@
 import { useState } from "preact/hooks";
+import { account, self } from "../account";
 import { initials } from "../document/presence";
 import { COLORS, identity } from "../identity";
 import { Dialog } from "./dialog";
 
 export function IdentityDialog({ onClose }: { onClose: () => void }) {
-  const [name, setName] = useState(identity.value.name);
+  const { signedIn } = account.value;
+  const [chosen, setName] = useState(identity.value.name);
+  const name = signedIn ? self.value.name : chosen;
   const [color, setColor] = useState(identity.value.color);
   return (
     <Dialog title="How others see you" onClose={onClose}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          identity.value = { name: name.trim() || identity.value.name, color };
+          identity.value = { name: chosen.trim() || identity.value.name, color };
           onClose();
         }}
       >
-        <label class="field">
-          <span>Name</span>
-          <input
-            data-autofocus
-            type="text"
-            value={name}
-            maxLength={40}
-            autocomplete="nickname"
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-        </label>
+        {signedIn ? (
+          <p class="field">
+            You are signed in as <strong>{name}</strong>, and others see you under this name.
+          </p>
+        ) : (
+          <label class="field">
+            <span>Name</span>
+            <input
+              data-autofocus
+              type="text"
+              value={name}
+              maxLength={40}
+              autocomplete="nickname"
+              onInput={(event) => setName(event.currentTarget.value)}
+            />
+          </label>
+        )}
         <fieldset class="field swatches">
           <legend>Colour</legend>
           {COLORS.map((one) => (

@@ -6,11 +6,13 @@ import { Icon } from "./icon";
 interface Props {
   label: string;
   icon: IconNode;
+  /** Words beside the icon. */
+  face?: ComponentChildren;
   children: ComponentChildren;
 }
 
 /** A button that opens a menu: arrow keys, Home, End, letters and Escape work as in any menu. */
-export function Menu({ label, icon, children }: Props) {
+export function Menu({ label, icon, face, children }: Props) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
@@ -66,7 +68,7 @@ export function Menu({ label, icon, children }: Props) {
       <button
         ref={button}
         type="button"
-        class="icon-button"
+        class={face ? "icon-button with-words" : "icon-button"}
         aria-label={label}
         title={label}
         aria-haspopup="menu"
@@ -81,6 +83,7 @@ export function Menu({ label, icon, children }: Props) {
         }}
       >
         <Icon of={icon} size={20} />
+        {face && <span class="words">{face}</span>}
       </button>
       {open && (
         <div

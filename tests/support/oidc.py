@@ -1,0 +1,76 @@
+"""A certified OpenID provider (oidc-provider in Node.js, tests/node/oidc.mjs) and a server that trusts it."""
+
+import json
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.server import RunningServer
+
+SCRIPT = Path(__file__).parent.parent / "node" / "oidc.mjs"
+NAME = "example"
+"""What the server calls the provider."""
+LABEL = "Example Inc."
+SECRET = "a secret that only the two of them know"
+
+CONFIGURATION = """
+[[providers]]
+name = {name}
+issuer = {issuer}
+client_id = "collabd"
+client_secret = {secret}
+label = {label}
+scopes = "openid profile groups"
+"""
+
+
+class Town(NamedTuple):
+    """A server and its provider."""
+
+    server: RunningServer
+    issuer: str
+
+
+@contextmanager
+def running_provider(node: str, server_url: str) -> Iterator[str]:
+    """Run the provider for the length of a block; its issuer. It signs people in for one server."""
+    client = {
+        "secret": SECRET,
+        "redirect_uri": f"{server_url}/auth/callback/{NAME}",
+        "post_logout_redirect_uri": f"{server_url}/",
+        "backchannel_logout_uri": f"{server_url}/auth/backchannel-logout/{NAME}",
+    }
+    command = [node, str(SCRIPT), json.dumps(client)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            issuer: str = json.loads(process.stdout.readline())["issuer"]
+            yield issuer
+        finally:
+            process.kill()
+
+
+@contextmanager
+def running_town(node: str, directory: Path, rules: Sequence[str]) -> Iterator[Town]:
+    """Run a server with a provider and rules (tables of collabd.toml) for the length of a block."""
+    server = RunningServer(directory)
+    # Both have to know the other's address before they start.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server.port = listener.getsockname()[1]
+    with running_provider(node, server.url) as issuer:
+        configuration = CONFIGURATION.format(
+            name=json.dumps(NAME),
+            issuer=json.dumps(issuer),
+            secret=json.dumps(SECRET),
+            label=json.dumps(LABEL),
+        )
+        tables = [configuration, *(f"[[rules]]\n{rule}\n" for rule in rules)]
+        (directory / "collabd.toml").write_text("\n".join(tables), encoding="utf-8")
+        server.start()
+        try:
+            yield Town(server, issuer)
+        finally:
+            server.kill()
