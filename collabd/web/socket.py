@@ -60,13 +60,13 @@ class DocumentSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
+        presented = presented_by(websocket, self._cookies)
+        hide_token(scope)
         headers = websocket.headers
         if not may_come_from(headers.get("origin"), headers.get("host", ""), self._allowed_origins):
             self._observer.refused("origin")
             await websocket.close()
             return
-        presented = presented_by(websocket, self._cookies)
-        hide_token(scope)
         subprotocol = subprotocol_among(websocket.scope["subprotocols"])
         take_over = websocket.scope.get("extensions", {}).get(EXTENSION)
         if take_over is not None:

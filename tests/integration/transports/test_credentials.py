@@ -14,7 +14,7 @@ from pycrdt import Doc
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from collabd.auth.base import Access, Pattern, Principal, Scope
@@ -205,6 +205,8 @@ async def test_a_token_reaches_no_log_and_no_scope(
         connection = await dial(site, bearer=good)
         await connection.close()
         await site.goodbye()
+        with pytest.raises(InvalidStatus):
+            await site.connect(f"notes?token={good}&x=2", origin="https://elsewhere.example")
         garbled = good[:-9] + "AAAAAAAAA"
         assert (await closed(await dial(site, f"notes?token={garbled}")))[0] == 4401
     written = "".join(lines)
@@ -215,7 +217,7 @@ async def test_a_token_reaches_no_log_and_no_scope(
             assert part not in written
     for scope in scopes:
         assert "token" not in scope["query_string"].decode()
-    assert [scope["query_string"] for scope in scopes] == [b"x=1", b"", b"x=1", b"", b"", b""]
+    assert [scope["query_string"] for scope in scopes] == [b"x=1", b"", b"x=1", b"", b"", b"x=2", b""]
 
 
 # Refusals
