@@ -332,6 +332,7 @@ class SQLiteStore:
         waiting: deque[_Append] = deque()
         retry_after = RETRY_AFTER
         while True:
+            failed_before = self._failure is not None
             for job in self._take(timeout=retry_after if self._failure and waiting else None):
                 if isinstance(job, _Append):
                     waiting.append(job)
@@ -344,7 +345,8 @@ class SQLiteStore:
                     self._answer([(append.future, unavailable) for append in waiting])
                     return job
                 self._answer([(job.future, _result_of(job.function, connection))])
-            self._commit(connection, waiting)
+            if failed_before or self._failure is None:  # else it has just been tried
+                self._commit(connection, waiting)
             retry_after = min(retry_after * 2, MAX_RETRY_AFTER) if self._failure else RETRY_AFTER
 
     def _take(self, timeout: float | None) -> list[_Append | _Call | _Stop]:
