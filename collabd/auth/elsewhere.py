@@ -95,7 +95,7 @@ class AskElsewhere:
             async with self._turn, asyncio.timeout(self._timeout):
                 access = await self._answer(question)
         except Exception as error:  # whatever it is: nobody gets in by it, and it is no fault of theirs
-            logger.error("rights cannot be asked for: %s", repr(error))
+            logger.error("rights cannot be asked for: %r", error)
             raise Overloaded("who may do what cannot be found out at the moment; come back") from error
         if len(self._answers) >= MAX_REMEMBERED:
             self._answers.clear()

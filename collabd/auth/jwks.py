@@ -9,7 +9,7 @@ from typing import Any, Final
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from collabd.errors import Overloaded, SignInNeeded
+from collabd.errors import Overloaded
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Keys:
     """Asks for keys when they are too old, or when one is named that is not among them.
 
     Args:
-        fetch: gets the set of keys (RFC 7517) and raises anything if that does not work.
+        fetch: gets the set of keys (RFC 7517), or raises Overloaded.
         clock: seconds, on any clock that only goes forward.
     """
 
@@ -43,8 +43,7 @@ class Keys:
         """The keys, which may or may not hold the one named.
 
         Raises:
-            Overloaded: the provider cannot be asked, and what it said last is too old.
-            SignInNeeded: there are no keys to be had yet, and it was just tried.
+            Overloaded: the provider cannot be asked, and what it said last is too old, or nothing.
         """
         async with self._asking:
             now = self._clock()
@@ -61,8 +60,8 @@ class Keys:
         try:
             told = await self._fetch()
             found = KeySet.import_key_set(_usable(told))
-        except (JoseError, ValueError, KeyError, TypeError, OSError, Overloaded, SignInNeeded) as error:
-            logger.error("the keys of a provider cannot be fetched: %s", repr(error))
+        except (JoseError, ValueError, KeyError, TypeError, Overloaded) as error:
+            logger.error("the keys of a provider cannot be fetched: %r", error)
             return
         self._found, self._found_at = found, now
         self._ids = frozenset(key.kid for key in found.keys if key.kid)

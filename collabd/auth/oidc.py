@@ -5,12 +5,12 @@ Authlib speaks to the provider. Its tokens are verified here, with pinned algori
 section 2.6).
 """
 
-import base64
 import hmac
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -26,7 +26,8 @@ from collabd.errors import MalformedInput, Overloaded, SignInNeeded
 
 from .base import Identity, Principal
 from .jwks import Keys
-from .tokens import jwt_header
+from .tokens import TYPE as DOCUMENT_TOKEN
+from .unverified import CLAIMS, HEADER, kind_in, part_of, time_in
 
 logger = logging.getLogger(__name__)
 
@@ -170,14 +171,10 @@ class Provider:
             Overloaded: the provider does not answer.
         """
         app = await self._client()
-        try:
+        with _asking():
             given = await app.fetch_access_token(
                 redirect_uri=redirect_uri, code=code, code_verifier=verifier, grant_type="authorization_code"
             )
-        except OAuthError as error:
-            raise _refused(f"the provider says {error.error}") from error
-        except httpx2.HTTPError as error:
-            raise _silent(error) from error
         return await self._signed_in(given, nonce=nonce)
 
     async def renew(self, refresh_token: str, was: Principal) -> SignedIn:
@@ -188,15 +185,11 @@ class Provider:
             Overloaded: the provider does not answer.
         """
         app = await self._client()
-        try:
+        with _asking():
             async with app._get_oauth_client(**app.server_metadata) as client:  # noqa: SLF001
                 given = await client.refresh_token(
                     app.server_metadata["token_endpoint"], refresh_token=refresh_token
                 )
-        except OAuthError as error:
-            raise _refused(f"the provider says {error.error}") from error
-        except httpx2.HTTPError as error:
-            raise _silent(error) from error
         given.setdefault("refresh_token", refresh_token)
         renewed = await self._signed_in(given, nonce=None)
         if renewed.principal.id != was.id:
@@ -212,7 +205,7 @@ class Provider:
         """
         audience = self.settings.audience
         header, claims = await self._verified(token)
-        kind = str(header.get("typ", "")).lower().removeprefix("application/")
+        kind = kind_in(header)
         is_access_token = kind == "at+jwt" or claims.get("typ") == "Bearer"
         if not is_access_token and (
             kind not in ("", "jwt")
@@ -226,7 +219,10 @@ class Provider:
         expires_at = float(claims["exp"])
         credential = f"access:{self.name}:{claims.get('jti', '')}"
         return Identity(
-            self._principal(claims), credential, expires_at=expires_at, issued_at=_time(claims, "iat") or 0.0
+            self._principal(claims),
+            credential,
+            expires_at=expires_at,
+            issued_at=time_in(claims, "iat") or 0.0,
         )
 
     async def read_logout_token(self, token: str) -> tuple[str, str]:
@@ -237,7 +233,7 @@ class Provider:
             Overloaded: the provider does not answer.
         """
         header, claims = await self._verified(token)
-        kind = str(header.get("typ", "")).lower().removeprefix("application/")
+        kind = kind_in(header)
         if kind not in ("logout+jwt", "jwt", ""):
             raise _refused("it is another kind of token")
         events = claims.get("events")
@@ -247,7 +243,7 @@ class Provider:
             or "nonce" in claims
         ):
             raise _refused("it is no logout token")
-        if self.settings.client_id not in _audiences(claims) or _time(claims, "iat") is None:
+        if self.settings.client_id not in _audiences(claims) or time_in(claims, "iat") is None:
             raise _refused("it is for somebody else")
         sub, sid = claims.get("sub", ""), claims.get("sid", "")
         if not (isinstance(sub, str) and isinstance(sid, str) and (sub or sid) and claims.get("jti")):
@@ -268,10 +264,9 @@ class Provider:
     def is_issuer_of(self, token: str) -> bool:
         """Whether a token (unchecked) says that it is of this provider."""
         try:
-            claims = json.loads(jwt_part(token, 1))
-        except ValueError:
+            return bool(part_of(token, CLAIMS).get("iss") == self.settings.issuer)
+        except MalformedInput:
             return False
-        return isinstance(claims, dict) and claims.get("iss") == self.settings.issuer
 
     async def _client(self) -> Any:
         now = self._monotonic()
@@ -305,14 +300,16 @@ class Provider:
 
     async def _fetch_keys(self) -> Mapping[str, Any]:
         app = await self._client()
-        try:
-            async with httpx2.AsyncClient(timeout=self._timeout) as client:
-                answer = await client.get(app.server_metadata["jwks_uri"])
-                answer.raise_for_status()
-                found: Mapping[str, Any] = answer.json()
-        except httpx2.HTTPError as error:
-            raise _silent(error) from error
+        with _asking():
+            found: Mapping[str, Any] = await self._get(app.server_metadata["jwks_uri"])
         return found
+
+    async def _get(self, address: str, **headers: str) -> Any:
+        """What the provider says at an address, which is JSON."""
+        async with httpx2.AsyncClient(timeout=self._timeout) as client:
+            answer = await client.get(address, headers=headers)
+            answer.raise_for_status()
+            return answer.json()
 
     async def _signed_in(self, given: Mapping[str, Any], *, nonce: str | None) -> SignedIn:
         id_token = given.get("id_token")
@@ -339,7 +336,7 @@ class Provider:
             raise _refused("the ID token is for somebody else")
         if "azp" in claims and claims["azp"] != client_id:
             raise _refused("the ID token was given to somebody else")
-        if "events" in claims or claims.get("typ", "ID") != "ID" or _time(claims, "iat") is None:
+        if "events" in claims or claims.get("typ", "ID") != "ID" or time_in(claims, "iat") is None:
             raise _refused("it is no ID token")
         if nonce is not None and not hmac.compare_digest(
             str(claims.get("nonce", "")).encode(), nonce.encode()
@@ -351,20 +348,20 @@ class Provider:
         if len(token) > MAX_TOKEN:
             raise _refused("the token is too long")
         try:
-            keys = await self._keys.for_key(jwt_header(token).get("kid"))
+            keys = await self._keys.for_key(part_of(token, HEADER).get("kid"))
             found = jwt.decode(token, keys, algorithms=list(ALGORITHMS))
-        except (JoseError, ValueError) as error:
+        except (JoseError, MalformedInput, ValueError) as error:
             raise _refused(f"the token is not the provider's: {error}") from error
         claims = found.claims
         now = self._clock()
-        expires_at, begins_at, issued_at = (_time(claims, name) for name in ("exp", "nbf", "iat"))
+        expires_at, begins_at, issued_at = (time_in(claims, name) for name in ("exp", "nbf", "iat"))
         if claims.get("iss") != self.settings.issuer:
             raise _refused("the token is of another issuer")
         if expires_at is None or now >= expires_at + CLOCK_SKEW:
             raise _refused("the token's time is over")
         if max(begins_at or 0.0, issued_at or 0.0) > now + CLOCK_SKEW:
             raise _refused("the token's time is yet to come")
-        if found.header.get("typ") == "collabd-document+jwt" or not isinstance(claims.get("sub", ""), str):
+        if found.header.get("typ") == DOCUMENT_TOKEN or not isinstance(claims.get("sub", ""), str):
             raise _refused("it is another kind of token")
         return found.header, claims
 
@@ -375,12 +372,9 @@ class Provider:
         if not address or not access_token:
             return {}
         try:
-            async with httpx2.AsyncClient(timeout=self._timeout) as client:
-                answer = await client.get(address, headers={"Authorization": f"Bearer {access_token}"})
-                answer.raise_for_status()
-                told = answer.json()
+            told = await self._get(address, Authorization=f"Bearer {access_token}")
         except (httpx2.HTTPError, ValueError) as error:
-            logger.warning("provider %s says nothing of somebody: %s", self.name, repr(error))
+            logger.warning("provider %s says nothing of somebody: %r", self.name, error)
             return {}
         # OpenID Connect Core 1.0, section 5.3.2: else it may be about somebody else.
         return told if isinstance(told, dict) and told.get("sub") == sub else {}
@@ -408,29 +402,21 @@ class Provider:
         return f"{self.name}:{sub}"
 
 
-def jwt_part(token: str, number: int) -> bytes:
-    """A part of a JSON Web Token, decoded and not checked.
-
-    Raises:
-        ValueError: it is none.
-    """
-    parts = token.split(".")
-    if len(parts) != 3:
-        raise ValueError("a token has three parts")
-    return base64.urlsafe_b64decode(parts[number].encode("ascii") + b"=" * (-len(parts[number]) % 4))
-
-
 def _audiences(claims: Mapping[str, Any]) -> list[str]:
     audience = claims.get("aud")
     found = audience if isinstance(audience, list) else [audience]
     return [each for each in found if isinstance(each, str)]
 
 
-def _time(claims: Mapping[str, Any], name: str) -> float | None:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value)
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Tell what goes wrong in the block, in which the provider is asked, by our errors."""
+    try:
+        yield
+    except OAuthError as error:
+        raise _refused(f"the provider says {error.error}") from error
+    except httpx2.HTTPError as error:
+        raise _silent(error) from error
 
 
 def _refused(why: str) -> SignInNeeded:
@@ -440,5 +426,5 @@ def _refused(why: str) -> SignInNeeded:
 
 
 def _silent(error: Exception) -> Overloaded:
-    logger.error("a provider does not answer: %s", repr(error))
+    logger.error("a provider does not answer: %r", error)
     return Overloaded("the provider does not answer; come back")

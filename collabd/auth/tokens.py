@@ -5,7 +5,6 @@ to call them, and what it is good for; nothing else is asked when it is used. It
 stand in an address; a connection opened by it may last longer.
 """
 
-import base64
 import hashlib
 import json
 import secrets
@@ -21,6 +20,7 @@ from collabd.errors import MalformedInput, SignInNeeded
 from collabd.memos import Memo, Memos
 
 from .base import ANONYMOUS, Identity, Principal, Scope
+from .unverified import HEADER, part_of, time_in
 
 TYPE: Final = "collabd-document+jwt"
 """In the header, so that no other token that was signed with the same secret passes for one."""
@@ -117,7 +117,10 @@ class Tokens:
         try:
             if len(token) > MAX_TOKEN:
                 raise MalformedInput("the token is too long")
-            found = jwt.decode(token, self._key_for, algorithms=[ALGORITHM])
+            key = self._keys.get(str(part_of(token, HEADER).get("kid")))
+            if key is None:
+                raise MalformedInput("the token was signed with another secret")
+            found = jwt.decode(token, key, algorithms=[ALGORITHM])
             if found.header.get("typ") != TYPE or found.claims.get("iss") != ISSUER:
                 raise MalformedInput("the token is another kind of token")
             now = self._clock()
@@ -128,32 +131,13 @@ class Tokens:
         except (JoseError, MalformedInput, ValueError) as error:
             raise SignInNeeded("the token is not accepted") from error
 
-    def _key_for(self, token: Any) -> OctKey:
-        key = self._keys.get(str(token.headers().get("kid")))
-        if key is None:
-            raise MalformedInput("the token was signed with another secret")
-        return key
-
 
 def is_token(text: str) -> bool:
     """Whether it may be a document token, or is certainly something else."""
     try:
-        return bool(jwt_header(text).get("typ") == TYPE)
-    except ValueError:
+        return bool(part_of(text, HEADER).get("typ") == TYPE)
+    except MalformedInput:
         return False
-
-
-def jwt_header(text: str) -> Mapping[str, Any]:
-    """What the (unchecked) header of a JSON Web Token says.
-
-    Raises:
-        ValueError: it is none.
-    """
-    header = text.partition(".")[0]
-    found = json.loads(base64.urlsafe_b64decode(header.encode("ascii") + b"=" * (-len(header) % 4)))
-    if not isinstance(found, dict):
-        raise ValueError("a header is an object")
-    return found
 
 
 def _identity(claims: Mapping[str, Any]) -> Identity:
@@ -173,10 +157,10 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    value = time_in(claims, name)
+    if value is None:
         raise MalformedInput(f"{name} is a time")
-    return float(value)
+    return value
 
 
 def _text(value: object, what: str) -> str:

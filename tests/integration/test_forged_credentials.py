@@ -94,6 +94,10 @@ async def test_good_ones_are_accepted(town: Town) -> None:
     assert (status, told["id"], told["name"]) == (200, "example:ada", "Ada Lovelace")
 
 
+def _deep() -> str:
+    return base64.urlsafe_b64encode(b"[" * 30_000).decode()
+
+
 def _part(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
@@ -213,6 +217,8 @@ FORGED: dict[str, Callable[[Town], str | Awaitable[str]]] = {
     # Neither
     "nothing": lambda town: "x",
     "three dots": lambda town: "...",
+    "a header that nests too deep": lambda town: f"{_deep()}.e30.x",
+    "claims that nest too deep": lambda town: f"{_part({'alg': 'RS256'})}.{_deep()}.x",
     "a token that is too long": lambda town: town.access_token(jti="x" * 20_000),
     "what is no ASCII": lambda town: "t\u00f6ken",
 }

@@ -20,6 +20,8 @@ from collabd.errors import MalformedInput, SignInNeeded
 from collabd.persistence.memory import MemoryStore
 
 SECRET = b"s" * 32
+DEEP = base64.urlsafe_b64encode(b"[" * 50_000).decode() + ".e30.x"
+"""A header that nests too deep to be read."""
 ADA = Principal("ada", "Ada Lovelace", color="#aa00bb")
 SCOPE = Scope({"notes": Access.WRITE})
 
@@ -198,7 +200,7 @@ def test_a_token_signed_with_another_secret_under_our_name_is_refused(tokens: To
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a.b", "a.b.c", "é.b.c", "." * 5000, "null.null.null", "bnVsbA.e30."]
+    "text", ["", "a", "a.b", "a.b.c", "é.b.c", "." * 5000, "null.null.null", DEEP, "bnVsbA.e30."]
 )
 def test_what_is_no_token_is_refused(tokens: Tokens, text: str) -> None:
     assert not is_token(text)
