@@ -167,6 +167,13 @@ class Identity:
     expires_at: float = math.inf
     """When connections end that were opened by it, in seconds since the epoch."""
     issued_at: float = 0.0
+    mints: bool = False
+    """Whether document tokens can be made with it."""
+
+    @property
+    def credential_id(self) -> str:
+        """What a credential is called among those of its kind."""
+        return self.credential.partition(":")[2]
 
 
 NOBODY_SIGNED_IN = Identity(ANONYMOUS)

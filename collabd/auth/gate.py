@@ -150,11 +150,6 @@ class Gate:
             return await self.sessions.still(identity)
         return identity
 
-    def forget(self, identity: Identity) -> None:
-        """No open connection is ``identity``'s any more."""
-        if identity.credential.startswith("session:"):
-            self.sessions.forget(identity)
-
     async def revoke_key(self, key_id: str) -> bool:
         """Let an API key be good for nothing any more; False if there was none.
 
@@ -176,8 +171,7 @@ class Gate:
 
     async def _known_by(self, bearer: str) -> Identity:
         if is_key(bearer):
-            identity, _ = await self.keys.read(bearer)
-            return identity
+            return await self.keys.read(bearer)
         if is_token(bearer):
             return self.tokens.read(bearer)
         for provider in self.providers.values():

@@ -95,7 +95,7 @@ class Keys:
             found += [_key(memo) for memo in page]
         return found
 
-    async def read(self, text: str) -> tuple[Identity, Key]:
+    async def read(self, text: str) -> Identity:
         """Whose key it is.
 
         Raises:
@@ -109,7 +109,7 @@ class Keys:
             raise SignInNeeded("the key is not accepted")
         key = _key(memo)
         principal = Principal(f"key:{key.id}", key.label)
-        return Identity(principal, f"key:{key.id}", key.scope, key.expires_at, key.created_at), key
+        return Identity(principal, principal.id, key.scope, key.expires_at, key.created_at, key.mints)
 
 
 def is_key(text: str) -> bool:

@@ -31,6 +31,8 @@ RENEW_AT_MOST: Final = 3600.0
 """Seconds between two questions to the provider about somebody."""
 GRACE_SECONDS: Final = 3600.0
 """How long a session lasts whose provider does not answer."""
+MAX_KNOWN: Final = 10_000
+"""Sessions that are remembered: asking for each open connection would keep the store busy."""
 MAX_AGENT: Final = 200
 """Characters of what a browser calls itself."""
 
@@ -82,7 +84,7 @@ class Sessions:
         self._lasting = lasting
         self._clock = clock
         self._known: dict[str, Session] = {}
-        """Those of open connections, by key."""
+        """Some that were read before, by key."""
         self._renewing: dict[str, asyncio.Task[Session]] = {}
 
     async def begin(self, signed_in: SignedIn, provider: str, *, agent: str = "", address: str = "") -> str:
@@ -124,19 +126,23 @@ class Sessions:
         """
         return await self._renewed(await self._load(_key_of(secret)))
 
+    async def find(self, secret: str) -> Session | None:
+        """The session that a browser shows, without asking its provider whether it goes on; None if there is
+        none."""
+        try:
+            return await self._load(_key_of(secret))
+        except SignInNeeded:
+            return None
+
     async def still(self, identity: Identity) -> Identity | None:
         """Who it is now whose session this was; None if it has ended."""
-        key = identity.credential.partition(":")[2]
+        key = identity.credential_id
         try:
             session = self._known.get(key) or await self._load(key)
             session = await self._renewed(session)
         except SignInNeeded:
             return None
         return session.identity
-
-    def forget(self, identity: Identity) -> None:
-        """No open connection needs it to be remembered any more."""
-        self._known.pop(identity.credential.partition(":")[2], None)
 
     async def all_of(self, principal: str) -> list[Session]:
         """Somebody's sessions, by key."""
@@ -179,6 +185,8 @@ class Sessions:
         session = _session(memo)
         if self._revocations.concern(session.identity):
             raise SignInNeeded("the session has ended")
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
         self._known[key] = session
         return session
 

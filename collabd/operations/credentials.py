@@ -51,7 +51,7 @@ async def mint_token(
     )
     yield result(
         token=token,
-        token_id=identity.credential.partition(":")[2],
+        token_id=identity.credential_id,
         connections_end_at=time_of(identity.expires_at),
     )
 

@@ -8,13 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from collabd.auth.base import ANONYMOUS, NOBODY_SIGNED_IN, Principal, Scope
-from collabd.auth.keys import Key, is_key
+from collabd.auth.base import ANONYMOUS, NOBODY_SIGNED_IN, Identity, Principal, Scope
 from collabd.auth.tokens import DEFAULT_SECONDS
 from collabd.errors import MalformedInput, NotAllowed, SignInNeeded
 
 from .documents import NOSNIFF, Documents, Resource, identity_of, time_of
-from .identity import presented_by
 
 MAX_NAME: Final = 100
 """Characters of a name to be shown."""
@@ -52,14 +50,14 @@ class _Me(Resource):
 
 class _Tokens(Resource):
     async def post(self, request: Request) -> Response:
-        key = await _minting_key(self.documents, request)
+        key = _minting(request)
         wanted = await _object_of(self.documents, request)
         unknown = wanted.keys() - {"id", "name", "color", "scope", "seconds", "connection_seconds"}
         if unknown:
             raise MalformedInput(f"a token has no {min(unknown)!r}")
         principal = _principal(wanted)
         scope = Scope.parse(wanted.get("scope"))
-        if not key.scope.covers(scope):
+        if key.scope is None or not key.scope.covers(scope):
             raise NotAllowed("the key is not good for all that the token would be")
         seconds = _seconds(wanted, "seconds")
         token, identity = self.documents.gate.tokens.mint(
@@ -69,11 +67,11 @@ class _Tokens(Resource):
             connection_seconds=_seconds(wanted, "connection_seconds"),
         )
         self.documents.audit.note(
-            "token-made", request, who=f"key:{key.id}", subject=principal.id, credential=identity.credential
+            "token-made", request, who=key.principal.id, subject=principal.id, credential=identity.credential
         )
         answer = {
             "token": token,
-            "token_id": identity.credential.partition(":")[2],
+            "token_id": identity.credential_id,
             "connections_end_at": time_of(identity.expires_at),
         }
         return JSONResponse(answer, 201, {**NOSNIFF, "Cache-Control": "no-store"})
@@ -85,7 +83,7 @@ class _Revocations(Resource):
         self._look_now = look_now
 
     async def post(self, request: Request) -> Response:
-        key = await _minting_key(self.documents, request)
+        key = _minting(request)
         wanted = await _object_of(self.documents, request)
         token, subject = wanted.get("token_id"), wanted.get("id")
         if wanted.keys() == {"token_id"} and isinstance(token, str) and token:
@@ -95,20 +93,24 @@ class _Revocations(Resource):
         else:
             raise MalformedInput("what is revoked is a token_id, or all tokens of an id")
         self._look_now()
-        self.documents.audit.note("revoked", request, who=f"key:{key.id}", **wanted)
+        self.documents.audit.note("revoked", request, who=key.principal.id, **wanted)
         return Response(status_code=204)
 
 
-async def _minting_key(documents: Documents, request: Request) -> Key:
-    bearer = presented_by(request, documents.cookies).bearer
-    if identity_of(request) is NOBODY_SIGNED_IN:
+def _minting(request: Request) -> Identity:
+    """Whose key it is that tokens are to be made with.
+
+    Raises:
+        SignInNeeded, NotAllowed: it cannot be done.
+    """
+    identity = identity_of(request)
+    if identity is NOBODY_SIGNED_IN:
         raise SignInNeeded("tokens are made with an API key")
-    if not is_key(bearer):
+    if not identity.credential.startswith("key:"):
         raise NotAllowed("tokens are made with an API key")
-    _, key = await documents.gate.keys.read(bearer)
-    if not key.mints:
+    if not identity.mints:
         raise NotAllowed("this API key makes no tokens")
-    return key
+    return identity
 
 
 async def _object_of(documents: Documents, request: Request) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -44,15 +44,11 @@ class LiveRights:
         self._watched: dict[_Question, dict[int, _Watched]] = defaultdict(dict)
         self._identities: dict[_Question, Identity] = {}
         self._silent_since: dict[_Question, float] = {}
-        self._open_with: Counter[str] = Counter()
-        """How many questions there are about each credential."""
         self._look = asyncio.Event()
 
     def watch(self, identity: Identity, peer: Peer, room: DocumentRoom) -> None:
         """A connection was opened, with the right to do what ``peer`` may."""
         question = identity.principal.id, identity.credential, room.name
-        if question not in self._identities:
-            self._open_with[identity.credential] += 1
         self._identities[question] = identity
         self._watched[question][peer.number] = _Watched(peer, room)
 
@@ -67,10 +63,6 @@ class LiveRights:
             del self._watched[question]
             self._identities.pop(question, None)
             self._silent_since.pop(question, None)
-            self._open_with[identity.credential] -= 1
-            if not self._open_with[identity.credential]:
-                del self._open_with[identity.credential]
-                self._gate.forget(identity)
 
     def look_now(self) -> None:
         """Something was changed here: do not wait for the next look."""

@@ -6,7 +6,6 @@ to the browser by a cookie of its own, so that nobody can finish what somebody e
 
 import hmac
 import json
-import logging
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -26,8 +25,6 @@ from collabd.memos import Memo, Memos
 
 from .documents import NOSNIFF, Documents, Resource, identity_of, time_of
 from .identity import Cookies
-
-logger = logging.getLogger(__name__)
 
 BEGUN: Final = "sign-in"
 """The kind of the memos of sign-ins under way."""
@@ -133,10 +130,10 @@ class _Callback(_Step):
             query["code"], self._callback_url(request, provider), begun["verifier"], begun["nonce"]
         )
         sessions = self.documents.gate.sessions
-        before = self.shared.cookies.session_of(request)
-        if before:
+        before = await sessions.find(self.shared.cookies.session_of(request))
+        if before is not None:
             # Whatever this browser showed so far, nobody else may go on with.
-            await _end_quietly(self.documents, before)
+            await sessions.end(before)
         secret = await sessions.begin(
             signed_in,
             provider.name,
@@ -167,10 +164,7 @@ class _Logout(_SignInResource):
         cookies.demand_own_page(request)
         where = cookies.own_address(request) + "/"
         secret = cookies.session_of(request)
-        try:
-            session = await self.documents.gate.sessions.read(secret) if secret else None
-        except SignInNeeded:
-            session = None
+        session = await self.documents.gate.sessions.find(secret)
         if session is not None:
             await self.documents.gate.sessions.end(session)
             self.shared.look_now()
@@ -248,13 +242,6 @@ def _told(session: Session, identity: Identity) -> dict[str, Any]:
         "address": session.address,
         "current": f"session:{session.key}" == identity.credential,
     }
-
-
-async def _end_quietly(documents: Documents, secret: str) -> None:
-    try:
-        await documents.gate.sessions.end(await documents.gate.sessions.read(secret))
-    except SignInNeeded:
-        pass
 
 
 def _form_value(body: bytes, name: str) -> str:

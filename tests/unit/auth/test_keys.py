@@ -25,7 +25,8 @@ def keys(store: MemoryStore) -> Keys:
 async def test_a_key_is_read_as_it_was_made(keys: Keys) -> None:
     text, key = await keys.create("nightly export", SCOPE, mints=True)
     assert is_key(text)
-    identity, found = await keys.read(text)
+    identity = await keys.read(text)
+    (found,) = await keys.all()
     assert found == key
     assert (found.label, found.scope, found.mints, found.expires_at) == (
         "nightly export",
@@ -34,6 +35,7 @@ async def test_a_key_is_read_as_it_was_made(keys: Keys) -> None:
         math.inf,
     )
     assert identity.scope == SCOPE
+    assert identity.mints
     assert identity.credential == f"key:{key.id}"
 
 
