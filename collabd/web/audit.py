@@ -1,4 +1,4 @@
-"""The audit log: who signed in, shared, restored, deleted, revoked; lines that begin with an event.
+"""The audit log: who signed in, restored, deleted, made and revoked tokens; lines that begin with an event.
 
 They go to the logger ``collabd.audit``, at the level of information: whoever runs collabd decides where they
 are kept.
@@ -8,14 +8,12 @@ import logging
 
 from starlette.requests import HTTPConnection
 
+from .identity import address_of
+
 logger = logging.getLogger("collabd.audit")
 
 
-class Audit:
-    """Notes what was done, by whom and from where."""
-
-    def note(self, event: str, request: HTTPConnection, **about: object) -> None:
-        """Write a line. ``about`` holds ids and names, never credentials."""
-        address = request.client.host if request.client else ""
-        told = " ".join(f"{name}={value!r}" for name, value in about.items())
-        logger.info("%s %s", event, told, extra={"event": event, "address": address, **about})
+def note(event: str, request: HTTPConnection, **about: object) -> None:
+    """Write a line. ``about`` holds ids and names, never credentials."""
+    told = " ".join(f"{name}={value!r}" for name, value in about.items())
+    logger.info("%s %s", event, told, extra={"event": event, "address": address_of(request), **about})

@@ -12,6 +12,7 @@ from collabd.auth.base import ANONYMOUS, NOBODY_SIGNED_IN, Identity, Principal, 
 from collabd.auth.tokens import DEFAULT_SECONDS
 from collabd.errors import MalformedInput, NotAllowed, SignInNeeded
 
+from . import audit
 from .documents import NOSNIFF, Documents, Resource, identity_of, time_of
 
 MAX_NAME: Final = 100
@@ -66,7 +67,7 @@ class _Tokens(Resource):
             seconds=DEFAULT_SECONDS if seconds is None else seconds,
             connection_seconds=_seconds(wanted, "connection_seconds"),
         )
-        self.documents.audit.note(
+        audit.note(
             "token-made", request, who=key.principal.id, subject=principal.id, credential=identity.credential
         )
         answer = {
@@ -93,7 +94,7 @@ class _Revocations(Resource):
         else:
             raise MalformedInput("what is revoked is a token_id, or all tokens of an id")
         self._look_now()
-        self.documents.audit.note("revoked", request, who=key.principal.id, **wanted)
+        audit.note("revoked", request, who=key.principal.id, **wanted)
         return Response(status_code=204)
 
 

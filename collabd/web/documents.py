@@ -37,8 +37,8 @@ from collabd.rooms.observer import Observer
 from collabd.rooms.registry import Registry
 from collabd.worker import Runner
 
-from .audit import Audit
-from .identity import Cookies, presented_by
+from . import audit
+from .identity import Cookies, address_of, presented_by
 from .negotiation import attachment, best_format, is_known
 from .problems import problem, problem_of
 
@@ -82,7 +82,6 @@ class Documents:
         self.store = store
         self.gate = gate
         self.cookies = cookies
-        self.audit = Audit()
         self.observer = observer
         self.checker = checker
         self.converter = converter
@@ -111,8 +110,8 @@ class Documents:
             return await self.converter.run(conversion, data, *args)
         return await asyncio.to_thread(conversion, data, *args)
 
-    async def body_of(self, request: Request) -> bytes:
-        """The whole body, of which no more is kept than may be.
+    async def body_of(self, request: Request, most: int | None = None) -> bytes:
+        """The whole body, of which no more is kept than may be: ``most`` bytes, if fewer than usual.
 
         Raises:
             TooLarge: there is more.
@@ -121,15 +120,16 @@ class Documents:
         """
         if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
             raise UnsupportedCoding("bodies are taken as they are, without a Content-Encoding")
-        too_large = TooLarge(f"a body has at most {self.max_body_bytes} bytes")
+        most = self.max_body_bytes if most is None else min(most, self.max_body_bytes)
+        too_large = TooLarge(f"a body has at most {most} bytes")
         declared = request.headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared[:20]) > self.max_body_bytes:
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
             raise too_large
         parts: list[bytes] = []
         size = 0
         async for part in request.stream():
             size += len(part)
-            if size > self.max_body_bytes:
+            if size > most:
                 raise too_large
             parts.append(part)
         return b"".join(parts)
@@ -206,7 +206,7 @@ class _List(Resource):
         limit = limit_of(query.get("limit"))
         listed: list[DocumentInfo] = []
         # Nothing is told of the others, not even where they would stand.
-        async for info in self._all(query.get("prefix", ""), query.get("after", "")):
+        async for info in self._all(query.get("prefix", ""), query.get("after", ""), limit + 1):
             if await self.documents.gate.access(identity_of(request), info.name) >= Access.READ:
                 listed.append(info)
                 if len(listed) > limit:
@@ -215,14 +215,14 @@ class _List(Resource):
         found = [_listed(info) for info in listed[:limit]]
         return JSONResponse({"documents": found, "next": following}, headers=NOSNIFF)
 
-    async def _all(self, prefix: str, after: str) -> AsyncIterator[DocumentInfo]:
-        while True:
-            found = await self.documents.store.documents(prefix=prefix, after=after, limit=MAX_LIMIT + 1)
+    async def _all(self, prefix: str, after: str, size: int) -> AsyncIterator[DocumentInfo]:
+        """All documents, so many looked up at first: mostly these will do."""
+        while found := await self.documents.store.documents(prefix=prefix, after=after, limit=size):
             for info in found:
                 yield info
-            if len(found) <= MAX_LIMIT:
+            if len(found) < size:
                 return
-            after = found[-1].name
+            after, size = found[-1].name, MAX_LIMIT
 
 
 class _Document(Resource):
@@ -286,7 +286,7 @@ class _Document(Resource):
         name = name_of(request)
         await self.documents.demand(request, name, Access.ADMIN)
         await self.documents.registry.delete(name)
-        self.documents.audit.note("delete", request, who=identity_of(request).principal.id, document=name)
+        audit.note("delete", request, who=identity_of(request).principal.id, document=name)
         return Response(status_code=204)
 
 
@@ -301,9 +301,8 @@ def name_of(request: Request) -> str:
 
 def author_of(request: Request) -> Author:
     """Whom history names as the author of what a request does: who did not sign in may say his name."""
-    address = "" if request.client is None else request.client.host
     principal = identity_of(request).principal
-    author = peer.author_of(principal, address)
+    author = peer.author_of(principal, address_of(request))
     claimed = readable(unquote(request.headers.get("collabd-name", "")))
     return author._replace(name=claimed) if claimed and principal is ANONYMOUS else author
 

@@ -16,6 +16,7 @@ from collabd.errors import MalformedInput, NoSuchVersion, UnsupportedFormat
 from collabd.persistence.base import HistoryEntry, Version
 from collabd.rooms.replica import EMPTY_UPDATE
 
+from . import audit
 from .documents import (
     NOSNIFF,
     Documents,
@@ -166,7 +167,7 @@ class _Restore(Resource):
             await self.documents.demand(request, name, Access.WRITE)
             head = room.head if edit == EMPTY_UPDATE else await room.submit(edit, author_of(request))
         who = identity_of(request).principal.id
-        self.documents.audit.note("restore", request, who=who, document=name, version=seq)
+        audit.note("restore", request, who=who, document=name, version=seq)
         return JSONResponse({"seq": head}, headers=NOSNIFF)
 
 

@@ -117,6 +117,11 @@ def presented_by(connection: HTTPConnection, cookies: Cookies) -> Presented:
     return Presented(bearer, session=session)
 
 
+def address_of(connection: HTTPConnection) -> str:
+    """Where a request comes from; empty if that is not known."""
+    return connection.client.host if connection.client else ""
+
+
 def hide_token(scope: Scope) -> None:
     """Take the token out of the address for good, before anybody writes it into a log."""
     parts = scope["query_string"].split(b"&")

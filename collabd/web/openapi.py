@@ -25,7 +25,8 @@ from collabd.errors import (
 )
 from collabd.version import __version__
 
-from .openapi_credentials import SECURITY, SECURITY_SCHEMES, credential_paths, refusals
+from .openapi_credentials import SECURITY, SECURITY_SCHEMES, credential_paths
+from .openapi_parts import content, query, refusals
 
 BINARY: Final = {"type": "string", "format": "binary"}
 SEQ: Final = {
@@ -137,15 +138,15 @@ def _list() -> dict[str, Any]:
         "operationId": "listDocuments",
         "summary": "List documents by name.",
         "parameters": [
-            _query("prefix", "Only names that begin so.", {"type": "string"}),
-            _query("after", "Only names after this one.", {"type": "string"}),
-            _query(
+            query("prefix", "Only names that begin so.", {"type": "string"}),
+            query("after", "Only names after this one.", {"type": "string"}),
+            query(
                 "limit",
                 "How many at most.",
                 {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
             ),
         ],
-        "responses": {"200": _content("A page of documents.", "application/json", answer)}
+        "responses": {"200": content("A page of documents.", "application/json", answer)}
         | refusals(MalformedInput),
     }
 
@@ -159,14 +160,14 @@ def _read() -> dict[str, Any]:
         "operationId": "readDocument",
         "summary": "Read a document.",
         "parameters": [
-            _query(
+            query(
                 "format",
                 "Instead of `Accept`.",
                 {"type": "string", "enum": list(formats.FORMATS), "default": "json"},
             ),
-            _query("root", "Which root to show; one that is there.", {"type": "string"}),
-            _query("version", "As of this number.", NUMBER),
-            _query("download", "Make a browser save the answer.", {"type": "string"}),
+            query("root", "Which root to show; one that is there.", {"type": "string"}),
+            query("version", "As of this number.", NUMBER),
+            query("download", "Make a browser save the answer.", {"type": "string"}),
             {
                 "name": "If-None-Match",
                 "in": "header",
@@ -209,7 +210,7 @@ def _create() -> dict[str, Any]:
             "required": True,
             "content": {media_type: {"schema": BINARY} for media_type in formats.READABLE},
         },
-        "responses": {"201": _content("It is made and on disk.", "application/json", answer)}
+        "responses": {"201": content("It is made and on disk.", "application/json", answer)}
         | refusals(
             MalformedInput,
             NotAllowed,
@@ -229,7 +230,7 @@ def _change() -> dict[str, Any]:
         "operationId": "changeDocument",
         "summary": "Apply a Yjs v1 update.",
         "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": BINARY}}},
-        "responses": {"200": _content("It is on disk.", "application/json", answer)}
+        "responses": {"200": content("It is on disk.", "application/json", answer)}
         | refusals(
             MalformedInput,
             NotAllowed,
@@ -280,14 +281,14 @@ def _history() -> dict[str, Any]:
         "operationId": "listChanges",
         "summary": "Who changed a document, and when; newest first.",
         "parameters": [
-            _query("before", "Only changes that begin before this number.", NUMBER),
-            _query(
+            query("before", "Only changes that begin before this number.", NUMBER),
+            query(
                 "limit",
                 "How many at most.",
                 {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
             ),
         ],
-        "responses": {"200": _content("A page of changes.", "application/json", answer)}
+        "responses": {"200": content("A page of changes.", "application/json", answer)}
         | refusals(InvalidName, MalformedInput, NotAllowed, SignInNeeded, NoSuchDocument, DocumentDeleted),
     }
 
@@ -297,7 +298,7 @@ def _versions() -> dict[str, Any]:
     return {
         "operationId": "listVersions",
         "summary": "List the named versions of a document, oldest first.",
-        "responses": {"200": _content("The versions.", "application/json", _object(versions=_array(version)))}
+        "responses": {"200": content("The versions.", "application/json", _object(versions=_array(version)))}
         | refusals(InvalidName, NotAllowed, SignInNeeded, NoSuchDocument, DocumentDeleted),
     }
 
@@ -313,7 +314,7 @@ def _name_version() -> dict[str, Any]:
         "operationId": "nameVersion",
         "summary": "Give a version a name, in the place of the one it had.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
-        "responses": {"201": _content("It has the name.", "application/json", _object(seq=SEQ, name=STRING))}
+        "responses": {"201": content("It has the name.", "application/json", _object(seq=SEQ, name=STRING))}
         | refusals(
             InvalidName,
             MalformedInput,
@@ -332,7 +333,7 @@ def _remove_version() -> dict[str, Any]:
     return {
         "operationId": "removeVersion",
         "summary": "Take a version's name away.",
-        "parameters": [_query("seq", "Which version.", NUMBER) | {"required": True}],
+        "parameters": [query("seq", "Which version.", NUMBER) | {"required": True}],
         "responses": {"204": {"description": "It has no name."}}
         | refusals(InvalidName, MalformedInput, NotAllowed, SignInNeeded, NoSuchDocument, DocumentDeleted),
     }
@@ -351,17 +352,17 @@ def _diff() -> dict[str, Any]:
         "operationId": "compareVersions",
         "summary": "Compare two versions as text, by lines and words. Version 0 is empty.",
         "parameters": [
-            _query("from", "The version to compare with.", number) | {"required": True},
-            _query("to", "The version to compare; the last one if left out.", number),
-            _query(
+            query("from", "The version to compare with.", number) | {"required": True},
+            query("to", "The version to compare; the last one if left out.", number),
+            query(
                 "format",
                 "Markdown for formatted text if left out, else text.",
                 {"type": "string", "enum": ["text", "markdown"]},
             ),
-            _query(
+            query(
                 "as", "How to show it.", {"type": "string", "enum": ["json", "unified"], "default": "json"}
             ),
-            _query("root", "Which root to compare.", STRING),
+            query("root", "Which root to compare.", STRING),
         ],
         "responses": {
             "200": {
@@ -386,8 +387,8 @@ def _restore() -> dict[str, Any]:
     return {
         "operationId": "restoreVersion",
         "summary": "Bring a version's content back, by an edit that everybody sees.",
-        "parameters": [_query("version", "What to go back to.", NUMBER) | {"required": True}],
-        "responses": {"200": _content("It is on disk.", "application/json", _object(seq=SEQ))}
+        "parameters": [query("version", "What to go back to.", NUMBER) | {"required": True}],
+        "responses": {"200": content("It is on disk.", "application/json", _object(seq=SEQ))}
         | refusals(
             InvalidName,
             MalformedInput,
@@ -403,13 +404,5 @@ def _restore() -> dict[str, Any]:
     }
 
 
-def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
-def _content(description: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {media_type: {"schema": schema}}}
-
-
 def _plain(summary: str, media_type: str) -> dict[str, Any]:
-    return {"summary": summary, "responses": {"200": _content(summary, media_type, {})}}
+    return {"summary": summary, "responses": {"200": content(summary, media_type, {})}}

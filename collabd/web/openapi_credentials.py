@@ -9,9 +9,10 @@ from collabd.errors import (
     NotAllowed,
     Overloaded,
     SignInNeeded,
+    TooLarge,
 )
 
-from . import problems
+from .openapi_parts import content, query, refusals
 
 SECURITY_SCHEMES: Final = {
     "bearer": {
@@ -49,11 +50,15 @@ def credential_paths() -> dict[str, Any]:
     """The paths, by the place they have."""
     provider = _in_path("provider", "The provider's name in the settings.")
     return {
-        "/api/v1/me": {"get": _operation("Who one is.", {"200": _json("Who one is.", _me())}, SignInNeeded)},
+        "/api/v1/me": {
+            "get": _operation(
+                "Who one is.", {"200": content("Who one is.", "application/json", _me())}, SignInNeeded
+            )
+        },
         "/api/v1/tokens": {
             "post": _operation(
                 "Make a document token, with an API key that makes them.",
-                {"201": _json("The token.", _token())},
+                {"201": content("The token.", "application/json", _token())},
                 MalformedInput,
                 SignInNeeded,
                 NotAllowed,
@@ -76,7 +81,11 @@ def credential_paths() -> dict[str, Any]:
             )
         },
         "/api/v1/sessions": {
-            "get": _operation("One's sessions.", {"200": _json("The sessions.", _sessions())}, SignInNeeded)
+            "get": _operation(
+                "One's sessions.",
+                {"200": content("The sessions.", "application/json", _sessions())},
+                SignInNeeded,
+            )
         },
         "/api/v1/sessions/{session}": {
             "parameters": [_in_path("session", "Its `id`.")],
@@ -95,8 +104,8 @@ def credential_paths() -> dict[str, Any]:
                 NoSuchDocument,
                 Overloaded,
                 parameters=[
-                    _in_query("provider", "Its name; the first if left out."),
-                    _in_query("next", "A path of this server to go to then."),
+                    query("provider", "Its name; the first if left out.", {"type": "string"}),
+                    query("next", "A path of this server to go to then.", {"type": "string"}),
                 ],
             )
         },
@@ -114,8 +123,10 @@ def credential_paths() -> dict[str, Any]:
             "post": _operation(
                 "End the session.",
                 {
-                    "200": _json(
-                        "Where to go.", {"type": "object", "properties": {"next": {"type": "string"}}}
+                    "200": content(
+                        "Where to go.",
+                        "application/json",
+                        {"type": "object", "properties": {"next": {"type": "string"}}},
                     )
                 },
                 NotAllowed,
@@ -129,6 +140,7 @@ def credential_paths() -> dict[str, Any]:
                 {"200": {"description": "Those sessions have ended."}},
                 NoSuchDocument,
                 MalformedInput,
+                TooLarge,
                 Overloaded,
             ),
         },
@@ -150,25 +162,6 @@ def _operation(
     return operation
 
 
-def refusals(*errors: type[CollabdError]) -> dict[str, Any]:
-    """The answers that errors stand for, by status."""
-    by_status: dict[int, list[str]] = {}
-    for error in errors:
-        by_status.setdefault(error.status, []).append(error.code)
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        str(status): {
-            "description": "Refused: " + ", ".join(f"`{code}`" for code in codes),
-            "content": {problems.MEDIA_TYPE: {"schema": schema}},
-        }
-        for status, codes in sorted(by_status.items())
-    }
-
-
-def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
 def _in_path(name: str, description: str) -> dict[str, Any]:
     return {
         "name": name,
@@ -177,10 +170,6 @@ def _in_path(name: str, description: str) -> dict[str, Any]:
         "description": description,
         "schema": {"type": "string"},
     }
-
-
-def _in_query(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": {"type": "string"}}
 
 
 def _me() -> dict[str, Any]:

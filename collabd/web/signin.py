@@ -23,8 +23,9 @@ from collabd.auth.sessions import Session
 from collabd.errors import CollabdError, MalformedInput, NoSuchDocument, NotAllowed, SignInNeeded
 from collabd.memos import Memo, Memos
 
+from . import audit
 from .documents import NOSNIFF, Documents, Resource, identity_of, time_of
-from .identity import Cookies
+from .identity import Cookies, address_of
 
 BEGUN: Final = "sign-in"
 """The kind of the memos of sign-ins under way."""
@@ -33,6 +34,7 @@ NO_STORE: Final = {**NOSNIFF, "Cache-Control": "no-store", "Referrer-Policy": "n
 FAILED: Final = "sign-in"
 """The parameter by which the page is told the code of what went wrong."""
 MAX_LOGOUT_BODY: Final = 32 * 1024
+"""Bytes."""
 
 
 class SignIn(NamedTuple):
@@ -124,7 +126,7 @@ class _Callback(_Step):
         if query.get("iss", provider.settings.issuer) != provider.settings.issuer:  # RFC 9207
             raise SignInNeeded("this sign-in was not begun here, or is over; begin again")
         if "code" not in query:
-            self.documents.audit.note("sign-in-refused", request, provider=provider.name)
+            audit.note("sign-in-refused", request, provider=provider.name)
             raise SignInNeeded("the provider did not sign you in")
         signed_in = await provider.finish(
             query["code"], self._callback_url(request, provider), begun["verifier"], begun["nonce"]
@@ -138,9 +140,9 @@ class _Callback(_Step):
             signed_in,
             provider.name,
             agent=request.headers.get("user-agent", ""),
-            address=request.client.host if request.client else "",
+            address=address_of(request),
         )
-        self.documents.audit.note("sign-in", request, who=signed_in.principal.id, provider=provider.name)
+        audit.note("sign-in", request, who=signed_in.principal.id, provider=provider.name)
         back_to = urljoin(self.shared.cookies.own_address(request), begun["next"])
         response = RedirectResponse(back_to, 302, NO_STORE)
         cookies = self.shared.cookies
@@ -168,7 +170,7 @@ class _Logout(_SignInResource):
         if session is not None:
             await self.documents.gate.sessions.end(session)
             self.shared.look_now()
-            self.documents.audit.note("sign-out", request, who=session.principal.id)
+            audit.note("sign-out", request, who=session.principal.id)
             provider = self.documents.gate.providers.get(session.provider)
             if provider is not None:
                 where = await provider.logout_url(session.id_token, where) or where
@@ -180,11 +182,7 @@ class _Logout(_SignInResource):
 class _BackchannelLogout(_SignInResource):
     async def post(self, request: Request) -> Response:
         provider = self._provider(request.path_params["provider"])
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_LOGOUT_BODY:
-                raise MalformedInput("the body is too long")
+        body = await self.documents.body_of(request, MAX_LOGOUT_BODY)
         token = _form_value(body, "logout_token")
         try:
             principal, sid = await provider.read_logout_token(token)
@@ -192,9 +190,7 @@ class _BackchannelLogout(_SignInResource):
             raise MalformedInput("the logout token is not accepted") from error
         ended = await self.documents.gate.sessions.end_at_provider(provider.name, principal, sid)
         self.shared.look_now()
-        self.documents.audit.note(
-            "signed-out-by-provider", request, who=principal, provider=provider.name, sessions=ended
-        )
+        audit.note("signed-out-by-provider", request, who=principal, provider=provider.name, sessions=ended)
         return Response(status_code=200, headers=NO_STORE)
 
 
@@ -213,7 +209,7 @@ class _Session(_SignInResource):
             if session.key == request.path_params["session"]:
                 await self.documents.gate.sessions.end(session)
                 self.shared.look_now()
-                self.documents.audit.note("session-ended", request, who=identity.principal.id)
+                audit.note("session-ended", request, who=identity.principal.id)
                 return Response(status_code=204)
         raise NotAllowed("you have no such session")
 
