@@ -85,17 +85,15 @@ class Service:
             reader=self.converter,
         )
 
-        self._asks = (
-            AskElsewhere(settings.authorize_url, settings.authorize_secret)
-            if settings.authorize_url and authorize is None
-            else None
-        )
-        self._authorize = authorize or (
-            self._asks.authorize if self._asks else _rules(settings) if settings.rules else allow_everyone
-        )
+        self._asks: AskElsewhere | None = None
+        if authorize is None and settings.authorize_url:
+            self._asks = AskElsewhere(settings.authorize_url, settings.authorize_secret)
+            authorize = self._asks.authorize
+        elif authorize is None and settings.rules:
+            authorize = _rules(settings)
         self.gate = Gate(
             self.store,
-            self._authorize,
+            authorize or allow_everyone,
             _providers(settings),
             session_seconds=settings.session_hours * 3600,
         )

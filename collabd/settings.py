@@ -23,7 +23,10 @@ PREFIX: Final = "COLLABD_"
 CONFIG_FILE: Final = "collabd.toml"
 """Read from the working directory if it is there, unless another file is named by ``--config``."""
 
-T = TypeVar("T", str, int, float, bool)
+Tables = tuple[Mapping[str, Any], ...]
+"""Tables of the configuration file. What is in them is checked by whom they are for."""
+
+T = TypeVar("T", str, int, float, bool, Tables)
 
 
 def setting(
@@ -47,17 +50,9 @@ def setting(
     return field
 
 
-def tables(description: str) -> tuple[Mapping[str, Any], ...]:
-    """Declare a field of :class:`Settings` that holds tables of the configuration file, and has its values
-    from nowhere else. What is in them is checked by whom they are for."""
-    metadata = {"description": description, "unit": "", "minimum": None, "maximum": None, "choices": ()}
-    field: tuple[Mapping[str, Any], ...] = dataclasses.field(default=(), metadata=metadata)
-    return field
-
-
 def from_anywhere() -> "list[dataclasses.Field[Any]]":
-    """The settings that flags and variables may give too."""
-    return [field for field in dataclasses.fields(Settings) if field.default != ()]
+    """The settings that flags and variables may give too: all but tables."""
+    return [field for field in dataclasses.fields(Settings) if field.type != Tables]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +95,9 @@ class Settings:
     session_hours: float = setting(
         12.0, "How long somebody stays signed in.", unit="hours", minimum=0.1, maximum=720
     )
-    providers: tuple[Mapping[str, Any], ...] = tables("OpenID providers with which people sign in.")
-    rules: tuple[Mapping[str, Any], ...] = tables(
-        "Who may do what with which documents. Without rules everybody may do everything."
+    providers: tuple[Mapping[str, Any], ...] = setting((), "OpenID providers with which people sign in.")
+    rules: tuple[Mapping[str, Any], ...] = setting(
+        (), "Who may do what with which documents. Without rules everybody may do everything."
     )
     log_level: str = setting(
         "info", "The least important log lines to write.", choices=("debug", "info", "warning", "error")
@@ -292,7 +287,7 @@ def _check(field: "dataclasses.Field[Any]", value: object, source: str) -> objec
     about = field.metadata
     if field.type is float and type(value) is int:
         value = float(value)
-    if field.default == ():
+    if field.type == Tables:
         if not isinstance(value, list | tuple) or not all(isinstance(table, Mapping) for table in value):
             raise SettingsError(f"{source} is a list of tables: [[{field.name}]]")
         return tuple(value)

@@ -88,5 +88,5 @@ class Peer:
         self.is_quiet = False
         self.outbox.send(frame)
 
-    def close(self, error: CollabdError) -> None:
-        self.outbox.close(error)
+    def close(self, error: CollabdError, *, discard: bool = False) -> None:
+        self.outbox.close(error, discard=discard)

@@ -300,8 +300,7 @@ class DocumentRoom(YRoom):
     def dismiss(self, peer: Peer, error: CollabdError) -> None:
         """Let a peer go that may have no part in this any more, whatever it still sends."""
         peer.access = Access.NONE
-        self.leave(peer, error.close_code, error.close_reason)
-        peer.outbox.close(error, discard=True)
+        self._let_go(peer, error, discard=True)
 
     def receive(self, peer: Peer, data: bytes) -> None:
         """Take in one WebSocket message of a peer that joined.
@@ -343,18 +342,18 @@ class DocumentRoom(YRoom):
                 else:
                     self._handle(peer, peer.session.receive(data))
         except CollabdError as error:
-            self._dismiss(peer, error)
+            self._let_go(peer, error)
         except Exception:
             logger.exception("a peer of %s is closed: its message could not be handled", self.name)
-            self._dismiss(peer, CollabdError("the server failed; come back"))
+            self._let_go(peer, CollabdError("the server failed; come back"))
         finally:
             peer.held = None
             if peer.number not in self._peers:
                 self._state.leave(peer.number)
 
-    def _dismiss(self, peer: Peer, error: CollabdError) -> None:
+    def _let_go(self, peer: Peer, error: CollabdError, *, discard: bool = False) -> None:
         self.leave(peer, error.close_code, error.close_reason)
-        peer.close(error)
+        peer.close(error, discard=discard)
 
     def _handle(self, peer: Peer, events: Sequence[Event]) -> None:
         for event in events:
