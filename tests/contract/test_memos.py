@@ -3,7 +3,6 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,6 @@ from collabd.memos import Memo
 from collabd.persistence.base import Store
 
 from .stores import STORES
-
-
-@pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store = STORES[request.param](tmp_path)
-    await store.start()
-    yield store
-    await store.close()
 
 
 def memo(

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -16,17 +14,9 @@ from collabd.errors import (
 )
 from collabd.persistence.base import UNKNOWN, Author, Compaction, HistoryEntry, LoggedUpdate, Store, Version
 
-from .stores import STORES, compact
+from .stores import compact
 
 pytestmark = pytest.mark.timeout(30)
-
-
-@pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store = STORES[request.param](tmp_path)
-    await store.start()
-    yield store
-    await store.close()
 
 
 async def tail(store: Store, name: str) -> list[tuple[int, bytes]]:

@@ -4,9 +4,7 @@ import fcntl
 import json
 import sqlite3
 import stat
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,21 +16,6 @@ from tests.support.commands import Place
 from tests.support.watching import ServerFactory
 
 SECRET = "the text nobody is to find"
-
-
-@pytest.fixture(params=["server", "file"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "file":
-        yield Place(tmp_path)
-    else:
-        factory: ServerFactory = request.getfixturevalue("server")
-        running = factory()
-        yield Place(running.directory, running)
-
-
-@pytest.fixture
-def at_rest(tmp_path: Path) -> Place:
-    return Place(tmp_path)
 
 
 def write(place: Place, name: str, content: str | bytes) -> str:

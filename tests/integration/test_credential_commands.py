@@ -1,9 +1,7 @@
 """``collabd keys`` and ``collabd token``, on a file at rest and beside the server that owns it."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,21 +10,6 @@ import pytest
 from tests.support.commands import Place
 from tests.support.server import running_server
 from tests.support.watching import ServerFactory
-
-
-@pytest.fixture(params=["server", "file"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "file":
-        yield Place(tmp_path)
-    else:
-        factory: ServerFactory = request.getfixturevalue("server")
-        running = factory()
-        yield Place(running.directory, running)
-
-
-@pytest.fixture
-def at_rest(tmp_path: Path) -> Place:
-    return Place(tmp_path)
 
 
 def in_seconds(text: str) -> float:

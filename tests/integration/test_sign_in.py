@@ -13,6 +13,7 @@ from collabd.app import Service, create_app
 from collabd.auth import jwks, oidc
 from collabd.persistence.memory import MemoryStore
 from collabd.settings import Settings
+from tests.support.clock import Clock
 from tests.support.provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -407,19 +408,9 @@ async def test_an_id_token_signs_nobody_out(town: Town) -> None:
 # Keys that come and go, and a provider that does not answer
 
 
-class Clock:
-    """Time as the provider's keys and metadata age by it."""
-
-    def __init__(self) -> None:
-        self.now = 10_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(town: Town) -> Clock:
-    clock = Clock()
+    clock = Clock(10_000.0)
     provider = town.service.gate.providers["example"]
     provider._monotonic = clock
     provider._keys._clock = clock

@@ -17,6 +17,7 @@ from collabd.auth import elsewhere
 from collabd.auth.base import ANONYMOUS, Access, Principal
 from collabd.auth.elsewhere import AT_ONCE, HOLDS_SECONDS, MAX_ANSWER, AskElsewhere
 from collabd.errors import Overloaded
+from tests.support.clock import Clock
 
 ADA = Principal("ada", "Ada", groups=frozenset({"staff", "chess"}), claims={"department": "research"})
 PATIENCE = 15.0
@@ -92,17 +93,9 @@ async def official() -> AsyncIterator[Official]:
         yield official
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

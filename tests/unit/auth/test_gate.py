@@ -9,17 +9,10 @@ from collabd.auth.gate import TIDY_SECONDS, Gate, Presented
 from collabd.errors import NotAllowed, SignInNeeded
 from collabd.memos import Memo
 from collabd.persistence.memory import MemoryStore
+from tests.support.clock import Clock
 
 ADA = Principal("ada", "Ada")
 SCOPE = Scope({"notes": Access.WRITE})
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def reading(principal: Principal, document: str) -> Access:
@@ -28,7 +21,7 @@ async def reading(principal: Principal, document: str) -> Access:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(time.time())
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from collabd.auth.tokens import (
 )
 from collabd.errors import MalformedInput, SignInNeeded
 from collabd.persistence.memory import MemoryStore
+from tests.support.clock import Clock
 
 SECRET = b"s" * 32
 DEEP = base64.urlsafe_b64encode(b"[" * 50_000).decode() + ".e30.x"
@@ -26,17 +27,9 @@ ADA = Principal("ada", "Ada Lovelace", color="#aa00bb")
 SCOPE = Scope({"notes": Access.WRITE})
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture

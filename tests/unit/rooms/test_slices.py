@@ -5,16 +5,7 @@ import asyncio
 import pytest
 
 from collabd.rooms.slices import SLICE_SECONDS, Pace, Slices, Work, at_once
-
-
-class Clock:
-    """Shows a later time whenever somebody works."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 def work(clock: Clock, count: int, seconds: float) -> "Work[int]":
