@@ -17,6 +17,7 @@ from collabd.auth.elsewhere import AskElsewhere
 from collabd.auth.gate import Gate
 from collabd.auth.oidc import Provider, ProviderSettings
 from collabd.auth.rules import Rules
+from collabd.auth.shares import Shares
 from collabd.compaction import Compactor
 from collabd.control import socket_of, taking_commands
 from collabd.errors import MalformedInput, SettingsError
@@ -37,6 +38,7 @@ from collabd.web.openapi import openapi_route
 from collabd.web.ops import ops_routes
 from collabd.web.pages import page_routes
 from collabd.web.rights import LiveRights
+from collabd.web.shares import share_route
 from collabd.web.signin import SignIn, sign_in_routes
 from collabd.web.socket import DocumentSocket
 from collabd.worker import Worker
@@ -86,15 +88,21 @@ class Service:
         )
 
         self._asks: AskElsewhere | None = None
+        shares: Shares | None = None
         if authorize is None and settings.authorize_url:
             self._asks = AskElsewhere(settings.authorize_url, settings.authorize_secret)
             authorize = self._asks.authorize
         elif authorize is None and settings.rules:
-            authorize = _rules(settings)
+            rules = _rules(settings)
+            authorize = rules.authorize
+            if settings.sharing != "off":
+                links = settings.sharing == "links"
+                shares = Shares(self.store, rules.may_create, self.store.find, links=links)
         self.gate = Gate(
             self.store,
             authorize or allow_everyone,
             _providers(settings),
+            shares=shares,
             session_seconds=settings.session_hours * 3600,
         )
         self.rights = LiveRights(self.gate, time.monotonic)
@@ -151,9 +159,9 @@ class Service:
         return await self.registry.drain(self.settings.shutdown_seconds * 0.7)
 
 
-def _rules(settings: Settings) -> Authorize:
+def _rules(settings: Settings) -> Rules:
     try:
-        return Rules(settings.rules).authorize
+        return Rules(settings.rules)
     except MalformedInput as error:
         raise SettingsError(f"rules: {error}") from error
 
@@ -251,6 +259,7 @@ def create_app(
             *documents.routes(),
             *history_routes(documents),
             *credential_routes(documents, service.rights.look_now),
+            share_route(documents, service.rights.look_now),
             *sign_in_routes(SignIn(documents, service.store, cookies, service.rights.look_now)),
             *ops_routes(
                 ping=service.store.ping,

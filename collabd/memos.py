@@ -4,6 +4,7 @@ Whoever remembers something names its kind and knows how to read it; stores know
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -39,6 +40,9 @@ class Memos(Protocol):
         self, kind: str, *, subject: str | None = None, after: str = "", limit: int = 100
     ) -> list[Memo]:
         """List those of a kind, or of a kind and a subject, by key, beginning after the key ``after``."""
+
+    async def memos_about(self, kind: str, subjects: Sequence[str]) -> list[Memo]:
+        """All those of a kind that are about one of these subjects, by key."""
 
     async def remove_memo(self, kind: str, key: str) -> bool:
         """Forget one; False if there was none.

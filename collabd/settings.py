@@ -99,6 +99,12 @@ class Settings:
     rules: tuple[Mapping[str, Any], ...] = setting(
         (), "Who may do what with which documents. Without rules everybody may do everything."
     )
+    sharing: str = setting(
+        "links",
+        "Whether, beside `rules`, those who may administer a document share it: with `people` and groups, or "
+        "by `links` as well. Where your own application decides, nothing is shared here.",
+        choices=("off", "people", "links"),
+    )
     log_level: str = setting(
         "info", "The least important log lines to write.", choices=("debug", "info", "warning", "error")
     )

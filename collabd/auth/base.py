@@ -169,6 +169,13 @@ class Identity:
     issued_at: float = 0.0
     mints: bool = False
     """Whether document tokens can be made with it."""
+    link: str = ""
+    """The secret of the link by which somebody comes to a document."""
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether it is known who it is."""
+        return bool(self.credential)
 
     @property
     def credential_id(self) -> str:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from collabd.errors import CollabdError, NotAllowed, Overloaded, SignInNeeded
@@ -13,6 +14,7 @@ from .keys import Keys, is_key
 from .oidc import Provider
 from .revocations import Revocations
 from .sessions import Sessions
+from .shares import Shares
 from .tokens import MAX_CONNECTION_SECONDS, Tokens, is_token, stored_secret
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ class Presented(NamedTuple):
     """From the query: good for document tokens only, since addresses are written down everywhere."""
     session: str = ""
     """From the cookie, if the request comes from a page that may use it."""
+    link: str = ""
+    """The secret of a link to a document, which is added to what somebody may do anyway."""
 
 
 class Gate:
@@ -40,6 +44,7 @@ class Gate:
         memos: where keys, sessions and revocations are kept.
         authorize: decides for those whose credential does not say what it is good for.
         providers: with whom people can sign in, by name.
+        shares: what people share with one another, if they can.
         session_seconds: how long a session lasts.
         clock: seconds since the epoch.
     """
@@ -50,6 +55,7 @@ class Gate:
         authorize: Authorize = allow_everyone,
         providers: Mapping[str, Provider] | None = None,
         *,
+        shares: Shares | None = None,
         session_seconds: float = SESSION_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -57,6 +63,7 @@ class Gate:
         """To be used once the gate is open."""
         self.keys = Keys(memos, clock=clock)
         self.providers = providers or {}
+        self.shares = shares
         self.revocations = Revocations(memos, MAX_CONNECTION_SECONDS, clock=clock)
         self.sessions = Sessions(
             memos, self.revocations, self.providers, lasting=session_seconds, clock=clock
@@ -88,11 +95,12 @@ class Gate:
             Overloaded: it cannot be found out at the moment.
         """
         try:
-            return await self._identify(presented)
+            identity = await self._identify(presented)
         except SignInNeeded:
             if self.is_open:
                 return NOBODY_SIGNED_IN
             raise
+        return identity if self.shares is None else replace(identity, link=presented.link)
 
     async def _identify(self, presented: Presented) -> Identity:
         if presented.in_address:
@@ -119,6 +127,12 @@ class Gate:
         """
         if identity.scope is not None:
             return identity.scope.access(document)
+        access = await self._decided(identity, document)
+        if self.shares is None or access == Access.ADMIN:
+            return access
+        return max(access, await self.shares.access(identity, document))
+
+    async def _decided(self, identity: Identity, document: str) -> Access:
         try:
             return await self._authorize(identity.principal, document)
         except CollabdError:
@@ -138,16 +152,33 @@ class Gate:
         access = await self.access(identity, document)
         if access >= needed:
             return access
-        if identity is NOBODY_SIGNED_IN:
+        if not identity.is_signed_in:
             raise SignInNeeded(f"who may {needed.name.lower()} this document has to sign in")
         raise NotAllowed(f"this takes the right to {needed.name.lower()} the document")
+
+    async def enter(self, identity: Identity, document: str, needed: Access) -> Access:
+        """What :meth:`demand` says, to be asked when somebody may be about to make the document: it is his
+        then, if a rule lets him create it.
+
+        Raises:
+            SignInNeeded, NotAllowed: as :meth:`demand`.
+        """
+        if (
+            self.shares is not None
+            and identity.is_signed_in
+            and identity.scope is None
+            and await self.shares.claim(identity.principal, document)
+        ):
+            return Access.ADMIN
+        return await self.demand(identity, document, needed)
 
     async def still(self, identity: Identity) -> Identity | None:
         """Who it is now whose connection was opened as ``identity``; None if the connection has to end."""
         if self._is_over(identity):
             return None
         if identity.credential.startswith("session:"):
-            return await self.sessions.still(identity)
+            current = await self.sessions.still(identity)
+            return None if current is None else replace(current, link=identity.link)
         return identity
 
     async def revoke_key(self, key_id: str) -> bool:
@@ -162,8 +193,11 @@ class Gate:
         return True
 
     async def refresh(self) -> None:
-        """Look up what was revoked elsewhere, and forget what has expired; to be called every second."""
+        """Look up what was revoked and shared elsewhere, and forget what has expired; to be called every
+        second."""
         await self.revocations.look()
+        if self.shares is not None:
+            await self.shares.look()
         now = self._clock()
         if now - self._tidied_at >= TIDY_SECONDS:
             self._tidied_at = now

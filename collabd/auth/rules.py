@@ -11,7 +11,8 @@
     access = "write"
 
 A rule holds for those who fulfil any of its conditions. Where several rules hold, the largest right counts;
-where none does, there is none.
+where none does, there is none. With the access ``create`` a rule gives no right on what is there, but lets
+people make new documents, each of which is its maker's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from collabd.errors import MalformedInput
 
 from .base import ANONYMOUS, Access, Pattern, Principal
 
+CREATE: Final = "create"
 CONDITIONS: Final = ("anyone", "signed_in", "users", "groups", "claims")
 
 
@@ -36,6 +38,8 @@ class Rule:
     users: frozenset[str] = frozenset()
     """Ids."""
     groups: frozenset[str] = frozenset()
+    creates: bool = False
+    """Whether it lets people make new documents."""
     claims: Mapping[str, Any] | None = None
     """All of these, with these values (or with a list that holds the value)."""
 
@@ -54,9 +58,13 @@ class Rule:
         claims = table.get("claims")
         if claims is not None and not isinstance(claims, Mapping):
             raise MalformedInput("claims are a table of names and values")
+        creates = table.get("access") == CREATE
+        if creates and table.get("anyone"):
+            raise MalformedInput("who creates documents is somebody who has signed in, not anyone")
         return cls(
             tuple(map(Pattern, _texts(table, "documents"))),
-            Access.named(table.get("access")),
+            Access.NONE if creates else Access.named(table.get("access")),
+            creates=creates,
             anyone=_flag(table, "anyone"),
             signed_in=_flag(table, "signed_in"),
             users=frozenset(_texts(table, "users")),
@@ -98,6 +106,12 @@ class Rules:
             if rule.access > found and rule.is_about(document) and rule.holds_for(principal):
                 found = rule.access
         return found
+
+    def may_create(self, principal: Principal, document: str) -> bool:
+        """Whether somebody may make new documents of that name."""
+        return any(
+            rule.creates and rule.is_about(document) and rule.holds_for(principal) for rule in self._rules
+        )
 
 
 def _has(told: Any, wanted: Any) -> bool:

@@ -284,6 +284,17 @@ class MemoryStore:
         ]
         return sorted(found)[:limit]
 
+    async def memos_about(self, kind: str, subjects: Sequence[str]) -> list[Memo]:
+        wanted, now = set(subjects), time.time()
+        return sorted(
+            (
+                memo
+                for memo in self._memos.values()
+                if memo.kind == kind and memo.subject in wanted and memo.expires_at > now
+            ),
+            key=lambda memo: memo.key,
+        )
+
     async def remove_memo(self, kind: str, key: str) -> bool:
         await self.ping()
         was_there = await self.memo(kind, key) is not None

@@ -247,6 +247,10 @@ class PostgresStore:
         async with self._connection(settled=False) as connection:
             return await postgres_memos.find_all(connection, kind, subject, after, limit)
 
+    async def memos_about(self, kind: str, subjects: Sequence[str]) -> list[Memo]:
+        async with self._connection(settled=False) as connection:
+            return await postgres_memos.find_about(connection, kind, subjects)
+
     async def remove_memo(self, kind: str, key: str) -> bool:
         async with self._connection(settled=False) as connection:
             return await postgres_memos.remove(connection, kind, key)

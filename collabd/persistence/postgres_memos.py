@@ -1,6 +1,7 @@
 """Memos in a PostgreSQL database."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from collabd.memos import Memo
@@ -34,6 +35,13 @@ async def find_all(
     found = await connection.fetch(
         QUERIES["list_memos"], clean(kind), about, clean(after), time.time(), limit
     )
+    return [Memo(*row) for row in found]
+
+
+async def find_about(connection: "Connection", kind: str, subjects: Sequence[str]) -> list[Memo]:
+    """See ``Memos.memos_about``."""
+    about = [*map(clean, subjects)]
+    found = await connection.fetch(QUERIES["memos_about"], clean(kind), about, time.time())
     return [Memo(*row) for row in found]
 
 

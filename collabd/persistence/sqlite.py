@@ -274,6 +274,9 @@ class SQLiteStore:
             lambda connection: sqlite_memos.find_all(connection, kind, subject, after, limit)
         )
 
+    async def memos_about(self, kind: str, subjects: Sequence[str]) -> list[Memo]:
+        return await self._call(lambda connection: sqlite_memos.find_about(connection, kind, subjects))
+
     async def remove_memo(self, kind: str, key: str) -> bool:
         return await self._call(lambda connection: sqlite_memos.remove(connection, kind, key))
 

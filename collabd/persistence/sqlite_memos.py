@@ -1,7 +1,9 @@
 """Memos in an SQLite file, in the thread that owns the connection."""
 
+import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from collabd.memos import Memo
@@ -37,6 +39,13 @@ def find_all(
     """See ``Memos.memos``."""
     parameters = {"kind": kind, "subject": subject, "after": after, "now": time.time(), "limit": limit}
     return [Memo(*row) for row in connection.execute(_COLUMNS + _LIST, parameters)]
+
+
+def find_about(connection: sqlite3.Connection, kind: str, subjects: Sequence[str]) -> list[Memo]:
+    """See ``Memos.memos_about``."""
+    which = "WHERE kind = ? AND expires_at > ? AND subject IN (SELECT value FROM json_each(?)) ORDER BY key"
+    parameters = kind, time.time(), json.dumps(list(subjects))
+    return [Memo(*row) for row in connection.execute(_COLUMNS + which, parameters)]
 
 
 def remove(connection: sqlite3.Connection, kind: str, key: str) -> bool:

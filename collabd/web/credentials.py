@@ -1,6 +1,5 @@
 """``/api/v1/tokens`` and beside it: document tokens made and revoked, and who one is."""
 
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -8,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from collabd.auth.base import ANONYMOUS, NOBODY_SIGNED_IN, Identity, Principal, Scope
+from collabd.auth.base import ANONYMOUS, Identity, Principal, Scope
 from collabd.auth.tokens import DEFAULT_SECONDS
 from collabd.errors import MalformedInput, NotAllowed, SignInNeeded
 
@@ -38,7 +37,7 @@ class _Me(Resource):
                 "name": principal.name,
                 "color": principal.color or None,
                 "groups": sorted(principal.groups),
-                "signed_in": identity is not NOBODY_SIGNED_IN,
+                "signed_in": identity.is_signed_in,
                 "providers": [
                     {"name": name, "label": provider.settings.label or name}
                     for name, provider in self.documents.gate.providers.items()
@@ -52,7 +51,7 @@ class _Me(Resource):
 class _Tokens(Resource):
     async def post(self, request: Request) -> Response:
         key = _minting(request)
-        wanted = await _object_of(self.documents, request)
+        wanted = await self.documents.object_of(request)
         unknown = wanted.keys() - {"id", "name", "color", "scope", "seconds", "connection_seconds"}
         if unknown:
             raise MalformedInput(f"a token has no {min(unknown)!r}")
@@ -85,7 +84,7 @@ class _Revocations(Resource):
 
     async def post(self, request: Request) -> Response:
         key = _minting(request)
-        wanted = await _object_of(self.documents, request)
+        wanted = await self.documents.object_of(request)
         token, subject = wanted.get("token_id"), wanted.get("id")
         if wanted.keys() == {"token_id"} and isinstance(token, str) and token:
             await self.documents.gate.revocations.add(f"token:{token}")
@@ -105,23 +104,13 @@ def _minting(request: Request) -> Identity:
         SignInNeeded, NotAllowed: it cannot be done.
     """
     identity = identity_of(request)
-    if identity is NOBODY_SIGNED_IN:
+    if not identity.is_signed_in:
         raise SignInNeeded("tokens are made with an API key")
     if not identity.credential.startswith("key:"):
         raise NotAllowed("tokens are made with an API key")
     if not identity.mints:
         raise NotAllowed("this API key makes no tokens")
     return identity
-
-
-async def _object_of(documents: Documents, request: Request) -> dict[str, Any]:
-    try:
-        found = json.loads(await documents.body_of(request))
-    except (ValueError, RecursionError):
-        raise MalformedInput("the body is JSON") from None
-    if not isinstance(found, dict):
-        raise MalformedInput("the body is a JSON object")
-    return found
 
 
 def _principal(wanted: dict[str, Any]) -> Principal:

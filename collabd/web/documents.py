@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Sized
 from datetime import UTC, datetime
 from email.message import Message
@@ -97,12 +98,16 @@ class Documents:
             Route("/api/v1/documents/{document:path}", _Document(self)),
         ]
 
-    async def demand(self, request: Request, name: str, access: Access) -> None:
-        """Raise SignInNeeded or NotAllowed unless the caller has this right on the document still."""
+    async def demand(self, request: Request, name: str, access: Access) -> Access:
+        """What the caller may still do with the document.
+
+        Raises:
+            SignInNeeded, NotAllowed: it is less than ``access``.
+        """
         identity = await self.gate.still(identity_of(request))
         if identity is None:
             raise SignInNeeded("the credentials are not accepted")
-        await self.gate.demand(identity, name, access)
+        return await self.gate.demand(identity, name, access)
 
     async def convert(self, data: bytes, conversion: Callable[..., T], *args: Any) -> T:
         """Return ``conversion(data, *args)``, worked out in a process of its own if that may take long."""
@@ -133,6 +138,20 @@ class Documents:
                 raise too_large
             parts.append(part)
         return b"".join(parts)
+
+    async def object_of(self, request: Request) -> dict[str, Any]:
+        """The body, which is a JSON object.
+
+        Raises:
+            MalformedInput: it is something else.
+        """
+        try:
+            found = json.loads(await self.body_of(request))
+        except (ValueError, RecursionError):
+            raise MalformedInput("the body is JSON") from None
+        if not isinstance(found, dict):
+            raise MalformedInput("the body is a JSON object")
+        return found
 
     async def position(self, name: str) -> tuple[int, int]:
         """Id and log position of a document, without loading it.
@@ -217,7 +236,10 @@ class _List(Resource):
 
     async def _all(self, prefix: str, after: str, size: int) -> AsyncIterator[DocumentInfo]:
         """All documents, so many looked up at first: mostly these will do."""
+        shares = self.documents.gate.shares
         while found := await self.documents.store.documents(prefix=prefix, after=after, limit=size):
+            if shares is not None:
+                await shares.of_all([info.name for info in found])
             for info in found:
                 yield info
             if len(found) < size:
@@ -262,7 +284,7 @@ class _Document(Resource):
 
     async def put(self, request: Request) -> Response:
         name = name_of(request)
-        await self.documents.demand(request, name, Access.WRITE)
+        await self.documents.gate.enter(identity_of(request), name, Access.WRITE)
         media_type = _media_type(request)
         body = await self.documents.body_of(request)
         async with self.documents.converting:
@@ -286,6 +308,8 @@ class _Document(Resource):
         name = name_of(request)
         await self.documents.demand(request, name, Access.ADMIN)
         await self.documents.registry.delete(name)
+        if self.documents.gate.shares is not None:
+            await self.documents.gate.shares.forget(name)
         audit.note("delete", request, who=identity_of(request).principal.id, document=name)
         return Response(status_code=204)
 

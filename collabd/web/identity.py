@@ -15,6 +15,11 @@ from .origins import ANY
 
 SUBPROTOCOL: Final = "collabd.token."
 """A subprotocol that begins like this carries a token: browsers let pages set no header of a WebSocket."""
+LINK_SUBPROTOCOL: Final = "collabd.link."
+"""And one that begins like this the secret of a link."""
+LINK_HEADER: Final = "collabd-link"
+MAX_LINK: Final = 100
+"""Characters."""
 PARAMETER: Final = "token"
 SAFE_VERBS: Final = ("GET", "HEAD", "OPTIONS")
 WEBSOCKET_SCHEMES: Final = {"ws": "http", "wss": "https"}
@@ -106,15 +111,20 @@ def presented_by(connection: HTTPConnection, cookies: Cookies) -> Presented:
     scheme, _, value = connection.headers.get("authorization", "").partition(" ")
     bearer = value.strip() if scheme.lower() == "bearer" else ""
     session = cookies.session_of(connection)
+    link = connection.headers.get(LINK_HEADER, "")
     if connection.scope["type"] == "websocket":
         for subprotocol in connection.scope["subprotocols"]:
             if subprotocol.startswith(SUBPROTOCOL):
                 bearer = bearer or subprotocol.removeprefix(SUBPROTOCOL)
+            elif subprotocol.startswith(LINK_SUBPROTOCOL):
+                link = link or subprotocol.removeprefix(LINK_SUBPROTOCOL)
         in_address = connection.query_params.get(PARAMETER, "")
-        return Presented(bearer, in_address, session if cookies.is_own_page(connection) else "")
+        return Presented(
+            bearer, in_address, session if cookies.is_own_page(connection) else "", link[:MAX_LINK]
+        )
     if session and not bearer and connection.scope["method"] not in SAFE_VERBS:
         cookies.demand_own_page(connection)
-    return Presented(bearer, session=session)
+    return Presented(bearer, session=session, link=link[:MAX_LINK])
 
 
 def address_of(connection: HTTPConnection) -> str:

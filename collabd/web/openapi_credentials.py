@@ -97,6 +97,26 @@ def credential_paths() -> dict[str, Any]:
                 Overloaded,
             ),
         },
+        "/api/v1/shares/{document}": {
+            "parameters": [_in_path("document", "The document's name.")],
+            "get": _operation(
+                "What one may do with a document, and with whom it is shared.",
+                {"200": content("What is shared.", "application/json", _shares())},
+                SignInNeeded,
+                NotAllowed,
+                Overloaded,
+            ),
+            "post": _operation(
+                "Share it with somebody, or no longer.",
+                {"200": content("What is shared now.", "application/json", _shares())},
+                MalformedInput,
+                SignInNeeded,
+                NotAllowed,
+                TooLarge,
+                Overloaded,
+                body=_wanted_share(),
+            ),
+        },
         "/auth/login": {
             "get": _operation(
                 "Begin to sign in.",
@@ -210,6 +230,48 @@ def _token() -> dict[str, Any]:
             "token": {"type": "string"},
             "token_id": {"type": "string"},
             "connections_end_at": {"type": "string", "format": "date-time"},
+        },
+    }
+
+
+def _shares() -> dict[str, Any]:
+    access = {"type": "string", "enum": ["read", "write", "admin"]}
+    share = {
+        "who": {"type": "string"},
+        "access": access,
+        "added_by": {"type": "string"},
+        "added_at": {"type": "string", "format": "date-time"},
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "access": access,
+            "sharing": {"type": "string", "enum": ["off", "people", "links"]},
+            "owner": {
+                "type": ["object", "null"],
+                "properties": {"id": {"type": "string"}, "name": {"type": "string"}},
+            },
+            "shares": {"type": "array", "items": {"type": "object", "properties": share}},
+            "link": {
+                "type": ["object", "null"],
+                "properties": {"access": access, "secret": {"type": "string"}},
+            },
+        },
+    }
+
+
+def _wanted_share() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["who"],
+        "properties": {
+            "who": {
+                "type": "string",
+                "description": "`user:`, `email:` or `group:` and which; `signed-in`, `link` or `owner`.",
+            },
+            "access": {"type": "string", "enum": ["none", "read", "write", "admin"]},
+            "id": {"type": "string", "description": "Whose it is to be, for `owner`."},
+            "name": {"type": "string", "description": "What that person is called."},
         },
     }
 

@@ -22,8 +22,8 @@ AT_ONCE: Final = 64
 """Questions that are asked before the event loop does other things."""
 UNDECIDED: Final = "who may do what cannot be found out at the moment; come back"
 
-_Question = tuple[str, str, str]
-"""Principal, credential and document."""
+_Question = tuple[str, str, str, str]
+"""Document, principal, credential and link."""
 
 
 class _Watched(NamedTuple):
@@ -48,13 +48,13 @@ class LiveRights:
 
     def watch(self, identity: Identity, peer: Peer, room: DocumentRoom) -> None:
         """A connection was opened, with the right to do what ``peer`` may."""
-        question = identity.principal.id, identity.credential, room.name
+        question = _question(identity, room)
         self._identities[question] = identity
         self._watched[question][peer.number] = _Watched(peer, room)
 
     def forget(self, identity: Identity, peer: Peer, room: DocumentRoom) -> None:
         """It has ended."""
-        question = identity.principal.id, identity.credential, room.name
+        question = _question(identity, room)
         watched = self._watched.get(question)
         if watched is None:
             return
@@ -101,12 +101,12 @@ class LiveRights:
             if current is None:
                 self._dismiss(question, AccessExpired("your time here is over; come back signed in"))
                 return
-            access = await self._gate.access(current, question[2])
+            access = await self._gate.access(current, question[0])
         except CollabdError as error:
             self._have_patience(question, error)
             return
         except Exception:  # whatever it is, others are asked about all the same
-            logger.exception("rights on document %s could not be looked at", question[2])
+            logger.exception("rights on document %s could not be looked at", question[0])
             self._have_patience(question, Overloaded(UNDECIDED))
             return
         self._silent_since.pop(question, None)
@@ -125,6 +125,10 @@ class LiveRights:
 
     def _those(self, question: _Question) -> list[_Watched]:
         return list(self._watched.get(question, {}).values())
+
+
+def _question(identity: Identity, room: DocumentRoom) -> _Question:
+    return room.name, identity.principal.id, identity.credential, identity.link
 
 
 def _in_parts(questions: Sequence[_Question], size: int) -> Iterator[Sequence[_Question]]:

@@ -8,7 +8,7 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from collabd.auth.base import NOBODY_SIGNED_IN, Access, Identity
+from collabd.auth.base import Access, Identity
 from collabd.auth.gate import Gate, Presented
 from collabd.errors import CollabdError, DocumentDeleted, MalformedInput
 from collabd.protocol.session import ACKNOWLEDGED, COMPRESSED, subprotocol_among
@@ -130,7 +130,7 @@ class DocumentSocket:
     ) -> tuple[DocumentRoom, Identity, Access]:
         name = check_name(websocket.path_params["document"])
         identity = await self._gate.identify(presented)
-        access = await self._gate.demand(identity, name, Access.READ)
+        access = await self._gate.enter(identity, name, Access.READ)
         room = await self._registry.open(name)
         copy_of = websocket.query_params.get("id")
         if copy_of is not None and copy_of != str(room.document_id):
@@ -149,7 +149,7 @@ class DocumentSocket:
         return Peer(
             outbox,
             principal=identity.principal,
-            vouched=identity is not NOBODY_SIGNED_IN or not self._gate.is_open,
+            vouched=identity.is_signed_in or not self._gate.is_open,
             access=access,
             address=f"{client.host}:{client.port}" if client else "",
             acknowledges=subprotocol in (ACKNOWLEDGED, COMPRESSED),

@@ -122,3 +122,14 @@ async def test_they_move_with_all_else(store: Store, target: str, tmp_path: Path
         await other.take_in(records)
     assert [each for kind in ("key", "session") for each in await other.memos(kind)] == kept
     await other.close()
+
+
+async def test_those_about_several_are_found_at_once(store: Store) -> None:
+    about = {"a": "notes/1", "b": "notes/2", "c": "notes/1", "d": "notes/3", "e": "Notes/1"}
+    for key, subject in reversed(about.items()):
+        await store.put_memo(memo(key, kind="share", subject=subject))
+    await store.put_memo(memo("f", kind="share", subject="notes/1", until=time.time() - 1))
+    await store.put_memo(memo("g", kind="key", subject="notes/1"))
+    found = await store.memos_about("share", ["notes/3", "notes/1", "nothing", "'; --"])
+    assert [each.key for each in found] == ["a", "c", "d"]
+    assert await store.memos_about("share", []) == []

@@ -374,6 +374,11 @@ SELECT kind, key, subject, value, expires_at FROM memos
 WHERE kind = $1 AND ($2::text IS NULL OR subject = $2) AND key > $3 AND expires_at > $4
 ORDER BY key LIMIT $5
 
+-- memos_about --
+-- The memos of a kind that are about any of some subjects, by key.
+SELECT kind, key, subject, value, expires_at FROM memos
+WHERE kind = $1 AND subject = ANY($2) AND expires_at > $3 ORDER BY key
+
 -- remove_memo --
 -- Forget one memo.
 DELETE FROM memos WHERE kind = $1 AND key = $2 RETURNING expires_at
