@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { Dialog } from "../ui/dialog";
+import { Dialog, DialogEnd, DialogProblem } from "../ui/dialog";
 
 const LONGEST_NAME = 200;
 
@@ -55,19 +55,13 @@ export function NameDialog({ what, now, apply, onClose }: NameProps) {
         <p id="version-hint" class="hint" data-wrong={problem !== ""} aria-live="polite">
           {problem || "Everyone sees the name in the history."}
         </p>
-        <div class="actions">
+        <DialogEnd does="Save" disabled={busy} onClose={onClose}>
           {now !== null && (
             <button type="button" class="button start" disabled={busy} onClick={() => void carryOut(null)}>
               Remove the name
             </button>
           )}
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary" disabled={busy}>
-            Save
-          </button>
-        </div>
+        </DialogEnd>
       </form>
     </Dialog>
   );
@@ -99,17 +93,8 @@ export function RestoreDialog({ phrase, apply, onClose }: RestoreProps) {
         The document goes back to the {phrase}. Everyone gets that as an edit. Nothing is lost: you can undo it
         like anything you write, or restore a newer version from the list.
       </p>
-      <p class="wrong" aria-live="polite">
-        {problem}
-      </p>
-      <div class="actions">
-        <button type="button" class="button" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="button" class="button primary" data-autofocus disabled={busy} onClick={() => void confirm()}>
-          Restore
-        </button>
-      </div>
+      <DialogProblem>{problem}</DialogProblem>
+      <DialogEnd does="Restore" first disabled={busy} onDo={() => void confirm()} onClose={onClose} />
     </Dialog>
   );
 }

@@ -3,7 +3,7 @@ import { findDocument } from "../document/server";
 import { KIND_NAMES, KINDS, type Kind } from "../document/shape";
 import { suggestName, tidyName, whyNotAName } from "../names";
 import { openDocument } from "../router";
-import { Dialog } from "../ui/dialog";
+import { Dialog, DialogEnd } from "../ui/dialog";
 
 const KIND_HINTS: Record<Kind, string> = {
   rich: "Headings, lists and links, formatted as you write",
@@ -87,14 +87,7 @@ export function NewDocumentDialog({ taken, onClose }: Props) {
             </label>
           ))}
         </fieldset>
-        <div class="actions">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary">
-            {exists ? "Open it" : "Create"}
-          </button>
-        </div>
+        <DialogEnd does={exists ? "Open it" : "Create"} onClose={onClose} />
       </form>
     </Dialog>
   );

@@ -9,7 +9,7 @@ import { tidyName, whyNotAName } from "../names";
 import { forgetRecent } from "../recent";
 import { goHome, openDocument } from "../router";
 import { SignInLinks } from "../ui/account-menu";
-import { Dialog } from "../ui/dialog";
+import { Dialog, DialogEnd, DialogProblem } from "../ui/dialog";
 
 /** Saves bytes from this page as a file. */
 function saveFile(bytes: Uint8Array<ArrayBuffer>, name: string): void {
@@ -69,14 +69,7 @@ function KeepDialog({ session, onClose }: { session: DocumentSession; onClose: (
         <p id="keep-hint" class="hint" data-wrong={problem !== ""} aria-live="polite">
           {problem}
         </p>
-        <div class="actions">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary">
-            Keep it
-          </button>
-        </div>
+        <DialogEnd does="Keep it" onClose={onClose} />
       </form>
     </Dialog>
   );
@@ -202,17 +195,8 @@ export function DeleteDialog({ session, onClose }: { session: DocumentSession; o
         “{session.name}” will be gone for everyone. Those who have it open are told, and may keep their copy under
         another name.
       </p>
-      <p class="wrong" aria-live="polite">
-        {problem}
-      </p>
-      <div class="actions">
-        <button type="button" class="button" data-autofocus onClick={onClose}>
-          Cancel
-        </button>
-        <button type="button" class="button danger" onClick={() => void confirm()}>
-          Delete
-        </button>
-      </div>
+      <DialogProblem>{problem}</DialogProblem>
+      <DialogEnd does="Delete" danger first onDo={() => void confirm()} onClose={onClose} />
     </Dialog>
   );
 }

@@ -16,7 +16,7 @@ export function Dialog({ title, onClose, children }: Props) {
     const dialog = element.current!;
     const before = document.activeElement;
     dialog.showModal();
-    dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
+    dialog.querySelector<HTMLElement>("[data-autofocus=true]")?.focus();
     return () => {
       dialog.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
@@ -39,3 +39,56 @@ export function Dialog({ title, onClose, children }: Props) {
     </dialog>
   );
 }
+
+interface EndProps {
+  onClose: () => void;
+  /** What the dialog is for, as its last button says it; without one it is only looked at, and closed. */
+  does?: string;
+  /** Does it. Without this the button submits the form that it stands in. */
+  onDo?: () => void;
+  danger?: boolean;
+  disabled?: boolean;
+  /** Whether the keyboard begins here: in dialogs without a field. */
+  first?: boolean;
+  /** Further buttons, before the others. */
+  children?: ComponentChildren;
+}
+
+/** What all dialogs end with: a way out, and the button for what they are about. */
+export function DialogEnd({ onClose, does, onDo, danger = false, disabled = false, first = false, children }: EndProps) {
+  if (does === undefined) {
+    return (
+      <div class="actions">
+        {children}
+        <button type="button" class="button primary" data-autofocus={first} onClick={onClose}>
+          Close
+        </button>
+      </div>
+    );
+  }
+  return (
+    <div class="actions">
+      {children}
+      {/* What cannot be taken back is not what Enter does at once. */}
+      <button type="button" class="button" data-autofocus={first && danger} onClick={onClose}>
+        Cancel
+      </button>
+      <button
+        type={onDo ? "button" : "submit"}
+        class={danger ? "button danger" : "button primary"}
+        data-autofocus={first && !danger}
+        disabled={disabled}
+        onClick={onDo}
+      >
+        {does}
+      </button>
+    </div>
+  );
+}
+
+/** What went wrong, heard when it does. */
+export const DialogProblem = ({ children }: { children: string }) => (
+  <p class="wrong" aria-live="polite">
+    {children}
+  </p>
+);

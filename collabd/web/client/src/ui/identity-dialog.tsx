@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { account, self } from "../account";
 import { initials } from "../document/presence";
 import { COLORS, identity } from "../identity";
-import { Dialog } from "./dialog";
+import { Dialog, DialogEnd } from "./dialog";
 
 export function IdentityDialog({ onClose }: { onClose: () => void }) {
   const { signedIn } = account.value;
@@ -61,14 +61,7 @@ export function IdentityDialog({ onClose }: { onClose: () => void }) {
             </span>
           </span>
         </p>
-        <div class="actions">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary">
-            Save
-          </button>
-        </div>
+        <DialogEnd does="Save" onClose={onClose} />
       </form>
     </Dialog>
   );

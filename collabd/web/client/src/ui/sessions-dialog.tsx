@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { browserName } from "../account";
 import { ago } from "../pages/ago";
 import { endSession, listSessions, type Session } from "../sign-in";
-import { Dialog } from "./dialog";
+import { Dialog, DialogEnd, DialogProblem } from "./dialog";
 
 const newestFirst = (one: Session, other: Session): number => other.created_at.localeCompare(one.created_at);
 
@@ -40,14 +40,8 @@ export function SessionsDialog({ onClose }: { onClose: () => void }) {
           </li>
         ))}
       </ul>
-      <p class="wrong" aria-live="polite">
-        {problem}
-      </p>
-      <div class="actions">
-        <button type="button" class="button primary" data-autofocus onClick={onClose}>
-          Close
-        </button>
-      </div>
+      <DialogProblem>{problem}</DialogProblem>
+      <DialogEnd first onClose={onClose} />
     </Dialog>
   );
 }

@@ -1,6 +1,6 @@
 import type { EditorState, Transaction } from "prosemirror-state";
 import { useState } from "preact/hooks";
-import { Dialog } from "../../ui/dialog";
+import { Dialog, DialogEnd } from "../../ui/dialog";
 import { isSafeLink, schema } from "./schema";
 
 const { link } = schema.marks;
@@ -80,7 +80,7 @@ export function LinkDialog({ now, apply, onClose }: Props) {
             onInput={(event) => setTyped(event.currentTarget.value)}
           />
         </label>
-        <div class="actions">
+        <DialogEnd does="Apply" disabled={!usable} onClose={onClose}>
           {now !== "" && (
             <button
               type="button"
@@ -93,13 +93,7 @@ export function LinkDialog({ now, apply, onClose }: Props) {
               Remove link
             </button>
           )}
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary" disabled={!usable}>
-            Apply
-          </button>
-        </div>
+        </DialogEnd>
       </form>
     </Dialog>
   );
