@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import expect
 
 from tests.conftest import ServerFactory
 from tests.support.oidc import Town, running_town
@@ -38,39 +38,22 @@ def town(node: str, tmp_path: Path) -> Iterator[Town]:
         yield town
 
 
-async def sign_in(window: Window, name: str = "Ada") -> None:
-    """Go through the provider's form, from whatever page is shown."""
-    await window.page.get_by_role("banner").get_by_role("link", name="Sign in").click()
-    await window.page.get_by_label("Name").fill(name)
-    await window.page.get_by_role("button", name="Continue").click()
-    await expect(account_of(window, name)).to_be_visible()
-
-
-def account_of(window: Window, name: str) -> Locator:
-    """The button that says who is signed in."""
-    return window.page.get_by_role("button", name=f"Signed in as {name}")
-
-
 async def choose(window: Window, item: str, name: str = "Ada") -> None:
-    await account_of(window, name).click()
+    await window.account(name).click()
     await window.page.get_by_role("menuitem", name=item).click()
-
-
-def refusal(window: Window, title: str) -> Locator:
-    return window.page.get_by_role("alert", name=title)
 
 
 async def test_who_signs_in_may_write_and_is_seen_under_that_name(town: Town, window: WindowFactory) -> None:
     ada = await window(town.server.url, "Quiet Heron", beside=town.issuer)
     await ada.page.goto(f"{ada.url}/")
-    await sign_in(ada)
+    await ada.sign_in()
     assert ada.page.url == f"{ada.url}/"
     await ada.create("team/plan", "Plain text")
     await ada.write("what we do")
     await ada.is_saved()
     bea = await window(town.server.url, "Bea", beside=town.issuer)
     await bea.page.goto(f"{bea.url}/")
-    await sign_in(bea, "Bea Smith")
+    await bea.sign_in("Bea Smith")
     await bea.open("team/plan")
     await bea.shows("what we do")
     await expect(bea.page.get_by_role("img", name="Ada")).to_be_visible()
@@ -85,7 +68,7 @@ async def test_who_is_not_signed_in_is_told_and_comes_back_to_the_document(
 ) -> None:
     ada = await window(town.server.url, beside=town.issuer)
     await ada.page.goto(f"{ada.url}/d/team/plan")
-    told = refusal(ada, "You need to sign in to open this document")
+    told = ada.refusal("You need to sign in to open this document")
     await expect(told).to_be_visible()
     await told.get_by_role("link", name="Sign in").click()
     await ada.page.get_by_label("Name").fill("Ada")
@@ -98,7 +81,7 @@ async def test_who_is_not_signed_in_is_told_and_comes_back_to_the_document(
 async def test_what_all_may_read_is_not_to_be_written(town: Town, window: WindowFactory, kind: Kind) -> None:
     ada = await window(town.server.url, beside=town.issuer)
     await ada.page.goto(f"{ada.url}/")
-    await sign_in(ada)
+    await ada.sign_in()
     await ada.create("handbook/x", kind)
     await ada.write("how we do it")
     await ada.is_saved()
@@ -122,7 +105,7 @@ async def test_who_does_not_get_in_is_told_on_the_page(town: Town, window: Windo
     await ada.page.goto(f"{ada.url}/auth/callback/example?error=access_denied&state=x")
     await expect(ada.page.get_by_role("alert")).to_contain_text("You are not signed in")
     assert ada.page.url == f"{ada.url}/"
-    await sign_in(ada)
+    await ada.sign_in()
     await expect(ada.page.get_by_role("alert")).to_have_count(0)
 
 
@@ -133,7 +116,7 @@ async def test_of_several_providers_one_is_chosen_and_may_not_answer(
     with running_server(tmp_path) as server:
         ada = await window(server.url)
         await ada.page.goto(f"{ada.url}/d/team/plan")
-        told = refusal(ada, "You need to sign in to open this document")
+        told = ada.refusal("You need to sign in to open this document")
         await expect(told.get_by_role("link", name="Sign in with Two Ltd.")).to_be_visible()
         await ada.page.get_by_role("button", name="Sign in").click()
         await expect(ada.page.get_by_role("menuitem")).to_have_text(["One Inc.", "Two Ltd."])
@@ -145,7 +128,7 @@ async def test_of_several_providers_one_is_chosen_and_may_not_answer(
 async def test_who_signs_out_is_unknown_here_and_there(town: Town, window: WindowFactory) -> None:
     ada = await window(town.server.url, beside=town.issuer)
     await ada.page.goto(f"{ada.url}/")
-    await sign_in(ada)
+    await ada.sign_in()
     await choose(ada, "Sign out")
     await ada.page.get_by_role("button", name="Sign out").click()
     await expect(ada.page.get_by_role("link", name="Sign in")).to_be_visible()
@@ -159,18 +142,18 @@ async def test_who_is_signed_out_at_the_provider_is_told_and_keeps_what_is_there
 ) -> None:
     ada = await window(town.server.url, beside=town.issuer)
     await ada.page.goto(f"{ada.url}/")
-    await sign_in(ada)
+    await ada.sign_in()
     await ada.create("team/plan", "Plain text")
     await ada.write("what we do")
     await ada.is_saved()
     provider = await ada.page.context.new_page()
     await provider.goto(f"{town.issuer}/session/end")
     await provider.get_by_role("button", name="Sign out").click()
-    await expect(refusal(ada, "You are signed out")).to_be_visible(timeout=SECONDS_TO_END * 1000)
-    await expect(account_of(ada, "Ada")).to_have_count(0)
+    await expect(ada.refusal("You are signed out")).to_be_visible(timeout=SECONDS_TO_END * 1000)
+    await expect(ada.account("Ada")).to_have_count(0)
     await ada.shows("what we do")
     await expect(ada.text_field).to_have_attribute("contenteditable", "false")
-    await refusal(ada, "You are signed out").get_by_role("link", name="Sign in").click()
+    await ada.refusal("You are signed out").get_by_role("link", name="Sign in").click()
     await ada.page.get_by_label("Name").fill("Ada")
     await ada.page.get_by_role("button", name="Continue").click()
     await ada.shows("what we do")
@@ -185,7 +168,7 @@ async def test_a_session_is_ended_from_another_browser(town: Town, window: Windo
     phone = await window(town.server.url, beside=town.issuer, **PHONE)
     for each in (laptop, phone):
         await each.page.goto(f"{each.url}/")
-        await sign_in(each)
+        await each.sign_in()
     await phone.create("team/plan", "Plain text")
     await choose(laptop, "Your sessions…")
     listed = laptop.page.get_by_role("dialog").get_by_role("listitem")
@@ -193,7 +176,7 @@ async def test_a_session_is_ended_from_another_browser(town: Town, window: Windo
     await expect(listed.filter(has_text="This browser")).to_have_count(1)
     await laptop.page.get_by_role("button", name="End").click()
     await expect(listed).to_have_count(1)
-    await expect(refusal(phone, "You are signed out")).to_be_visible(timeout=SECONDS_TO_END * 1000)
+    await expect(phone.refusal("You are signed out")).to_be_visible(timeout=SECONDS_TO_END * 1000)
 
 
 async def test_without_providers_nobody_is_asked_to_sign_in(

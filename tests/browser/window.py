@@ -62,6 +62,21 @@ class Window:
         """Somebody else's caret in the text."""
         return self.page.locator(f'.remote-caret[data-name="{name}"]')
 
+    async def sign_in(self, name: str = "Ada") -> None:
+        """Go through the provider's form, from whatever page is shown."""
+        await self.page.get_by_role("banner").get_by_role("link", name="Sign in").click()
+        await self.page.get_by_label("Name").fill(name)
+        await self.page.get_by_role("button", name="Continue").click()
+        await expect(self.account(name)).to_be_visible()
+
+    def account(self, name: str) -> Locator:
+        """The button that says who is signed in."""
+        return self.page.get_by_role("button", name=f"Signed in as {name}")
+
+    def refusal(self, title: str) -> Locator:
+        """What the page says of a document that the server does not go on with."""
+        return self.page.get_by_role("alert", name=title)
+
     async def go_to_end(self) -> None:
         """Put the caret behind the last character."""
         await self.text_field.focus()

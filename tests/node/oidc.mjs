@@ -2,15 +2,15 @@
 //
 //   node oidc.mjs '{"secret": …, "redirect_uri": …, "post_logout_redirect_uri": …, "backchannel_logout_uri": …}'
 //
-// Prints {"issuer": …} once it serves. Whoever says a name in its form is signed in under that name: there are no
-// passwords, and nobody is asked whether he consents.
+// Prints {"issuer": …} once it serves. Whoever says a name in its form is signed in under that name, with an address
+// at example.org made of it: there are no passwords, and nobody is asked whether he consents.
 
 import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 
 import { Provider } from 'oidc-provider'
 
-const SCOPES = 'openid profile groups'
+const SCOPES = 'openid profile email groups'
 
 const { secret, redirect_uri, post_logout_redirect_uri, backchannel_logout_uri } = JSON.parse(process.argv[2])
 
@@ -40,10 +40,16 @@ const provider = new Provider(issuer, {
   ],
   pkce: { required: () => true },
   scopes: SCOPES.split(' '),
-  claims: { openid: ['sub'], profile: ['name'], groups: ['groups'] },
+  claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups'] },
   findAccount: (_ctx, name) => ({
     accountId: name,
-    claims: () => ({ sub: name, name, groups: ['staff'] }),
+    claims: () => ({
+      sub: name,
+      name,
+      email: `${name.toLowerCase().replaceAll(' ', '.')}@example.org`,
+      email_verified: true,
+      groups: ['staff'],
+    }),
   }),
   issueRefreshToken: () => true,
   rotateRefreshToken: true,

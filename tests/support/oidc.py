@@ -23,7 +23,7 @@ issuer = {issuer}
 client_id = "collabd"
 client_secret = {secret}
 label = {label}
-scopes = "openid profile groups"
+scopes = "openid profile email groups"
 """
 
 
