@@ -5,8 +5,9 @@ import { identity } from "./identity";
 describe("what the server says of a person", () => {
   it("is taken as far as it makes sense", () => {
     const providers = [{ name: "a", label: "A Inc." }, { name: "b", label: "" }, { label: "c" }, null];
-    expect(accountFrom({ signed_in: true, name: "Ada", color: null, providers })).toEqual({
+    expect(accountFrom({ signed_in: true, id: "a:1", name: "Ada", color: null, providers })).toEqual({
       signedIn: true,
+      id: "a:1",
       name: "Ada",
       color: null,
       providers: [

@@ -11,6 +11,8 @@ export interface Provider {
 /** Whom the server takes this person for. */
 export interface Account {
   signedIn: boolean;
+  /** Empty if the server knows none. */
+  id: string;
   name: string;
   /** Null if the server knows none. */
   color: string | null;
@@ -18,7 +20,7 @@ export interface Account {
 }
 
 /** Also what a server without sign-in says of everybody. */
-export const NOBODY: Account = { signedIn: false, name: "", color: null, providers: [] };
+export const NOBODY: Account = { signedIn: false, id: "", name: "", color: null, providers: [] };
 
 export const account = signal<Account>(NOBODY);
 
@@ -38,9 +40,10 @@ function providerFrom(value: unknown): Provider[] {
 
 /** What the server said about this person; nobody where it makes no sense. */
 export function accountFrom(told: unknown): Account {
-  const { signed_in, name, color, providers } = (told ?? {}) as Record<string, unknown>;
+  const { signed_in, id, name, color, providers } = (told ?? {}) as Record<string, unknown>;
   return {
     signedIn: signed_in === true,
+    id: signed_in === true && isText(id) ? id : "",
     name: isText(name) ? name : "",
     color: signed_in === true && isText(color) && color ? color : null,
     providers: Array.isArray(providers) ? providers.flatMap(providerFrom) : [],

@@ -16,7 +16,7 @@ import "./styles/writing.css";
 
 function Page() {
   const at = route.value;
-  return at.page === "home" ? <HomePage /> : <DocumentPage key={at.visit} name={at.name} beginning={at.beginning} />;
+  return at.page === "home" ? <HomePage /> : <DocumentPage key={at.visit} place={at.place} beginning={at.beginning} />;
 }
 
 void lookWhoIAm();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { addressFrom } from "./address";
-import { suggestName, tidyName, whyNotAName } from "./names";
+import { fileNameIn, suggestName, tidyName, whyNotAName } from "./names";
 
 describe("a document's name", () => {
   it.each(["a", "notes/2026/ideas", "Ünïcode 文書", "a b", "...", "a/.b", "é".repeat(127)])("can be %j", (name) => {
@@ -45,5 +45,17 @@ describe("addresses", () => {
     expect(at.nameIn("https://host.example/team/")).toBeNull();
     expect(at.nameIn("https://host.example/team/d/")).toBeNull();
     expect(at.nameIn("https://host.example/team/d/%ff")).toBeNull();
+  });
+});
+
+describe("a file that is downloaded", () => {
+  it.each([
+    ["attachment; filename=\"_-1.md\"; filename*=UTF-8''%C3%A9-1.md", "é-1.md"],
+    ["attachment; filename=\"a.md\"; filename*=UTF-8''a%3B.md; x=1", "a;.md"],
+    ["attachment; filename*=UTF-8''%E9", null],
+    ["attachment", null],
+    [null, null],
+  ])("has the name in %j", (header, name) => {
+    expect(fileNameIn(header)).toBe(name);
   });
 });

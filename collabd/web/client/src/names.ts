@@ -28,3 +28,13 @@ export function splitName(name: string): { folder: string; leaf: string } {
   const slash = name.lastIndexOf("/");
   return { folder: name.slice(0, slash + 1), leaf: name.slice(slash + 1) };
 }
+
+/** The name in a `Content-Disposition` as the server writes it (RFC 6266); null where there is none. */
+export function fileNameIn(disposition: string | null): string | null {
+  const encoded = disposition?.match(/filename\*=UTF-8''([^;]+)/i)?.[1];
+  try {
+    return encoded ? decodeURIComponent(encoded) : null;
+  } catch {
+    return null;
+  }
+}

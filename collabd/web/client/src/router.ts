@@ -1,23 +1,36 @@
 import { signal } from "@preact/signals";
 import type { Beginning } from "./document/session";
+import type { Place } from "./address";
 import { address } from "./here";
+import { rememberedLink } from "./recent";
 
-export type Route = { page: "home" } | { page: "document"; name: string; beginning: Beginning; visit: number };
+export type Route = { page: "home" } | { page: "document"; place: Place; beginning: Beginning; visit: number };
 
 let visits = 0;
 
 function routeOf(href: string, beginning: Beginning = {}): Route {
   const name = address.nameIn(href);
-  return name === null ? { page: "home" } : { page: "document", name, beginning, visit: visits++ };
+  if (name === null) return { page: "home" };
+  const link = address.linkIn(href) ?? rememberedLink(name);
+  return { page: "document", place: { name, link }, beginning, visit: visits++ };
 }
 
-export const route = signal<Route>(routeOf(location.href));
+/** Shows what the window's address says. A link that it does not name is added: an address that is copied works. */
+function show(beginning?: Beginning): Route {
+  const route = routeOf(location.href, beginning);
+  if (route.page === "document" && route.place.link !== address.linkIn(location.href)) {
+    history.replaceState(null, "", address.page(route.place.name, route.place.link));
+  }
+  return route;
+}
 
-addEventListener("popstate", () => (route.value = routeOf(location.href)));
+export const route = signal<Route>(show());
+
+addEventListener("popstate", () => (route.value = show()));
 
 function go(href: string, beginning?: Beginning): void {
   history.pushState(null, "", href);
-  route.value = routeOf(href, beginning);
+  route.value = show(beginning);
   scrollTo(0, 0);
 }
 

@@ -24,8 +24,10 @@ const ENDED: Record<number, string> = {
   4403: "Your right to this document has ended",
 };
 const SIGNED_OUT = "Your session has ended, so this document was closed. Sign in again to go on.";
+const NO_LINK = "The link does not hold any longer. Whoever shared it can send you another.";
 
 export const SIGN_IN = 4401;
+const FORBIDDEN = 4403;
 export const DELETED = 4410;
 /** The session has ended in which the connection was opened. Coming back tells what is possible without. */
 export const EXPIRED = 4501;
@@ -40,9 +42,15 @@ export const readReason = (reason: string): string => reason.replace(/^[a-z-]+:\
 export const asSentence = (words: string): string =>
   words && words[0]!.toLocaleUpperCase() + words.slice(1) + (/[.…!?]$/.test(words) ? "" : ".");
 
-/** `opened` says whether the document was open before. */
-export function refusalFrom(code: number, reason: string, opened: boolean): Refusal {
-  const title = (opened && ENDED[code]) || TITLES[code] || "The server closed this document";
-  if (code === SIGN_IN) return { code, title, detail: opened ? SIGNED_OUT : "" };
+/** `opened` says whether the document was open before, `linked` whether by a link. */
+export function refusalFrom(
+  { code, reason }: { code: number; reason: string },
+  opened: boolean,
+  linked: boolean,
+): Refusal {
+  // Who came by a link is not signed out when that is taken back.
+  const ended = code === SIGN_IN && linked ? FORBIDDEN : code;
+  const title = (opened && ENDED[ended]) || TITLES[code] || "The server closed this document";
+  if (code === SIGN_IN) return { code, title, detail: linked ? NO_LINK : opened ? SIGNED_OUT : "" };
   return { code, title, detail: asSentence(readReason(reason)) };
 }

@@ -1,4 +1,5 @@
 import { self } from "../account";
+import type { Place } from "../address";
 import { address } from "../here";
 
 /** The server's HTTP interface, as far as the page needs it. */
@@ -44,6 +45,13 @@ export async function ask(url: string, init: RequestInit = {}): Promise<Response
   throw new ServerError(message, response.status, problem.code);
 }
 
+/** Asks about a document, with the link that it was opened by. */
+export function askAbout({ link }: Place, url: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  if (link !== null) headers.set("Collabd-Link", link);
+  return ask(url, { ...init, headers });
+}
+
 export async function listDocuments(query: Record<string, string>, signal?: AbortSignal): Promise<Listing> {
   const response = await ask(address.documents(query), signal ? { signal } : {});
   return (await response.json()) as Listing;
@@ -54,8 +62,8 @@ export async function findDocument(name: string): Promise<Listed | null> {
   return documents.find((one) => one.name === name) ?? null;
 }
 
-export async function deleteDocument(name: string): Promise<void> {
-  await ask(address.document(name), { method: "DELETE" });
+export async function deleteDocument(place: Place): Promise<void> {
+  await askAbout(place, address.document(place.name), { method: "DELETE" });
 }
 
 /** Creates the document from a Yjs update: the explicit act that also brings a deleted name back. */

@@ -7,6 +7,7 @@ import { applyAwarenessUpdate } from "y-protocols/awareness";
 import { messageAuth, messageAwareness, WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
 import { self } from "../account";
+import type { Place } from "../address";
 import { address } from "../here";
 import { lookWhoIAm } from "../sign-in";
 import { readStored, writeStored } from "../stored";
@@ -23,6 +24,8 @@ import { setKind, shapeOf, type Kind, type Shape } from "./shape";
 const PLAIN = "collabd.1";
 /** This one also adds compressed messages. */
 const COMPRESSED = "collabd.2";
+/** With the secret behind it, the link that the document is opened by. */
+const LINK = "collabd.link.";
 const MESSAGE_COMMITTED = 100;
 const MESSAGE_SYNC = 0;
 const SYNC_STEP2 = 1;
@@ -51,6 +54,11 @@ export class DocumentSession {
   readonly refusal = signal<Refusal | null>(null);
   /** Why this person may read but not write; null when they may write. */
   readonly readOnly = signal<string | null>(null);
+  /**
+   * Grows whenever what this person may do is to be found out anew: once the document is known to be on the
+   * server, and when the server says that a right has changed. 0 before.
+   */
+  readonly rights = signal(0);
   /** What the server said when it last closed the connection for a while. */
   readonly trouble = signal("");
   /** Whether edits outlive the page without the server. */
@@ -65,13 +73,15 @@ export class DocumentSession {
   /** Done when the compressed messages that came so far are read: one after the other. */
   #unpacking = Promise.resolve();
   #complete = false;
+  /** Whether the connection as it is now was in step with the server. */
+  #met = false;
   #closed = false;
   #asking = false;
   #stallTimer = 0;
   readonly #stopIdentity: () => void;
 
   constructor(
-    readonly name: string,
+    readonly place: Place,
     beginning: Beginning = {},
   ) {
     this.#unsafeKey = `unsafe:${address.mount}${name}`;
@@ -92,6 +102,10 @@ export class DocumentSession {
     void this.#begin(beginning);
   }
 
+  get name(): string {
+    return this.place.name;
+  }
+
   get awareness(): WebsocketProvider["awareness"] {
     return this.#provider.awareness;
   }
@@ -107,6 +121,13 @@ export class DocumentSession {
     this.awareness.destroy();
     this.#provider.destroy();
     this.doc.destroy();
+  }
+
+  /** Opens the connection anew, with the rights that there are now. */
+  reconnect(): void {
+    if (!this.#provider.shouldConnect) return;
+    this.#provider.disconnect();
+    this.#provider.connect();
   }
 
   /** Makes the empty document one of a kind. */
@@ -156,11 +177,17 @@ export class DocumentSession {
   async #learnId(): Promise<void> {
     if ("id" in this.#provider.params || this.#asking || !this.#local) return;
     this.#asking = true;
-    const found = await findDocument(this.name).catch(() => null);
-    this.#asking = false;
-    if (this.#closed || found === null) return;
+    const found = await findDocument(this.name).catch(() => undefined);
+    // What is open by a link only is not in the list, and will not be there at the next question.
+    this.#asking = found === null && this.place.link !== null;
+    if (this.#closed || !found) return;
     this.#name(found.id);
     await this.#local.set(ID_KEY, found.id);
+  }
+
+  #protocols(compressed: boolean): string[] {
+    const { link } = this.place;
+    return [...(compressed ? [COMPRESSED] : []), PLAIN, ...(link === null ? [] : [LINK + link])];
   }
 
   #connectable(): WebsocketProvider {
@@ -173,7 +200,7 @@ export class DocumentSession {
     }
     const provider = new WebsocketProvider(address.socket, address.encode(this.name), this.doc, {
       connect: false,
-      protocols: canInflate() ? [COMPRESSED, PLAIN] : [PLAIN],
+      protocols: this.#protocols(canInflate()),
       WebSocketPolyfill: CountedSocket,
       shouldReconnect: (event) => !isFinal(event.code),
       // Tabs meet at the server; between themselves they would tell each other that everyone had left
@@ -183,7 +210,10 @@ export class DocumentSession {
     provider.messageHandlers[MESSAGE_COMMITTED] = (_encoder, decoder) => {
       this.#tracker.committed(decoding.readVarUint(decoder));
       this.#publish();
-      if (this.save.peek().is === "saved") void this.#learnId();
+      if (this.save.peek().is !== "saved") return;
+      void this.#learnId();
+      if (!this.#met) this.rights.value++;
+      this.#met = true;
     };
     provider.messageHandlers[MESSAGE_PACKED] = (_encoder, decoder, _provider, emitSynced) => {
       const socket = provider.ws;
@@ -196,6 +226,7 @@ export class DocumentSession {
     provider.messageHandlers[messageAuth] = (_encoder, decoder) => {
       readAuthMessage(decoder, this.doc, (_doc, reason) => {
         this.readOnly.value = asSentence(readReason(reason)) || "You may read this document, but not change it.";
+        if (this.#met) this.rights.value++;
       });
     };
     provider.on("status", ({ status }) => {
@@ -203,6 +234,7 @@ export class DocumentSession {
       this.#tracker.opened();
       this.trouble.value = "";
       this.readOnly.value = null;
+      this.#met = false;
       this.#publish();
       // Those who saw this client leave ignore it until its presence carries a newer clock.
       this.awareness.setLocalState(this.awareness.getLocalState());
@@ -211,7 +243,7 @@ export class DocumentSession {
       const final = event !== null && isFinal(event.code);
       this.#tracker.closed(final);
       this.trouble.value = event ? readReason(event.reason) : "";
-      if (final) this.refusal.value = refusalFrom(event.code, event.reason, this.#complete);
+      if (final) this.refusal.value = refusalFrom(event, this.#complete, this.place.link !== null);
       if (event?.code === EXPIRED || event?.code === SIGN_IN) void lookWhoIAm();
       this.#publish();
     });
@@ -233,7 +265,7 @@ export class DocumentSession {
       provider.messageHandlers[MESSAGE_SYNC]?.(encoding.createEncoder(), inner, provider, emitSynced, MESSAGE_SYNC);
     } else {
       // Without what was in it the document would be wrong: it is asked for again, as it is.
-      provider.protocols = [PLAIN];
+      provider.protocols = this.#protocols(false);
       socket?.close();
     }
   }

@@ -1,3 +1,4 @@
+import type { Place } from "../address";
 import type { Gap, Piece, Row } from "./inline";
 import { asProse, rowsOf } from "./inline";
 import { Problem } from "./past";
@@ -5,7 +6,7 @@ import { compare } from "./server";
 import { useAnswer } from "./use-answer";
 
 interface Props {
-  name: string;
+  place: Place;
   from: number;
   to: number;
 }
@@ -58,8 +59,8 @@ function LineOf({ row, prose }: { row: Row; prose: boolean }) {
 }
 
 /** What came and what went between two versions, in the text itself. */
-export function ComparisonView({ name, from, to }: Props) {
-  const answer = useAnswer((signal) => compare(name, from, to, signal), [name, from, to]);
+export function ComparisonView({ place, from, to }: Props) {
+  const answer = useAnswer((signal) => compare(place, from, to, signal), [place, from, to]);
   if (answer.is === "waiting") return <div class="sheet waiting" aria-busy="true" />;
   if (answer.is === "failed") return <Problem words={answer.problem} />;
   const { format, hunks } = answer.value;

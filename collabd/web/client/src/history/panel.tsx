@@ -76,10 +76,10 @@ export default function HistoryPanel({ session, narrow, onViewing, onRestored, o
 
   const rename = async (entry: Entry | null, name: string | null) => {
     if (name === null) {
-      await unnameVersion(session.name, entry!.seq);
+      await unnameVersion(session.place, entry!.seq);
       timeline.rename(entry!.seq, null);
     } else {
-      const named = await nameVersion(session.name, name, entry?.seq);
+      const named = await nameVersion(session.place, name, entry?.seq);
       timeline.rename(named.seq, named.name);
     }
     setChosen((now) => (now && now.seq === entry?.seq ? { ...now, name } : now));
@@ -87,9 +87,9 @@ export default function HistoryPanel({ session, narrow, onViewing, onRestored, o
   };
 
   const restore = async (entry: Entry) => {
-    const { seq, adopted } = await session.adopt(() => restoreVersion(session.name, entry.seq));
+    const { seq, adopted } = await session.adopt(() => restoreVersion(session.place, entry.seq));
     if (seq === null) return onRestored(`The document is like the ${phraseOf(entry)} already`, null);
-    const undo = async () => (adopted ? adopted.undo() : restoreVersion(session.name, seq - 1));
+    const undo = async () => (adopted ? adopted.undo() : restoreVersion(session.place, seq - 1));
     onRestored(`Restored the ${phraseOf(entry)}`, undo);
   };
 
@@ -98,7 +98,7 @@ export default function HistoryPanel({ session, narrow, onViewing, onRestored, o
       {chosen && (
         <Viewer
           key={`${chosen.first} ${chosen.seq}`}
-          document={session.name}
+          place={session.place}
           entry={chosen}
           people={peopleOf(chosen.change.authors, peers)}
           head={known?.head ?? chosen.seq}

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import * as Y from "yjs";
+import type { Place } from "../address";
 import { shapeOf, type Shape } from "../document/shape";
 import { lazy } from "../ui/lazy";
 import { readExport, readVersion } from "./server";
@@ -9,8 +10,8 @@ const PastRich = lazy(() => import("./past-rich"));
 const PastText = lazy(() => import("./past-text"));
 
 /** A version that the page has no editor for: as Markdown if it is prose, else whatever it holds. */
-function Exported({ name, seq, format }: { name: string; seq: number; format: "markdown" | "json" }) {
-  const answer = useAnswer((signal) => readExport(name, seq, format, signal), [name, seq, format]);
+function Exported({ place, seq, format }: { place: Place; seq: number; format: "markdown" | "json" }) {
+  const answer = useAnswer((signal) => readExport(place, seq, format, signal), [place, seq, format]);
   if (answer.is === "waiting") return <div class="sheet waiting" aria-busy="true" />;
   if (answer.is === "failed") return <Problem words={answer.problem} />;
   const words = format === "json" ? JSON.stringify(JSON.parse(answer.value), null, 2) : answer.value;
@@ -35,24 +36,24 @@ export const Problem = ({ words }: { words: string }) => (
   </p>
 );
 
-async function load(name: string, seq: number, signal: AbortSignal): Promise<{ doc: Y.Doc; shape: Shape }> {
+async function load(place: Place, seq: number, signal: AbortSignal): Promise<{ doc: Y.Doc; shape: Shape }> {
   const doc = new Y.Doc();
-  Y.applyUpdate(doc, await readVersion(name, seq, signal));
-  return { doc, shape: shapeOf(doc, name, true) };
+  Y.applyUpdate(doc, await readVersion(place, seq, signal));
+  return { doc, shape: shapeOf(doc, place.name, true) };
 }
 
 /** A document as it was after its update `seq`. */
-export function Past({ name, seq }: { name: string; seq: number }) {
+export function Past({ place, seq }: { place: Place; seq: number }) {
   const [isForeign, setForeign] = useState(false);
-  const answer = useAnswer((signal) => load(name, seq, signal), [name, seq]);
-  useEffect(() => setForeign(false), [name, seq]);
+  const answer = useAnswer((signal) => load(place, seq, signal), [place, seq]);
+  useEffect(() => setForeign(false), [place, seq]);
   if (answer.is === "waiting") return <div class="sheet waiting" aria-busy="true" />;
   if (answer.is === "failed") return <Problem words={answer.problem} />;
   const { doc, shape } = answer.value;
   if (shape.is === "empty") return <p class="past-empty">There was nothing in it.</p>;
   if (shape.is === "notebook") return <Plain parts={sourcesOf(doc)} />;
-  if (shape.is !== "editable") return <Exported name={name} seq={seq} format="json" />;
-  if (isForeign) return <Exported name={name} seq={seq} format="markdown" />;
+  if (shape.is !== "editable") return <Exported place={place} seq={seq} format="json" />;
+  if (isForeign) return <Exported place={place} seq={seq} format="markdown" />;
   if (shape.kind === "rich") {
     return <PastRich fragment={doc.getXmlFragment("prosemirror")} onForeign={() => setForeign(true)} />;
   }

@@ -32,7 +32,7 @@ export function useTimeline(session: DocumentSession): TimelineState {
     abort.current?.abort();
     const { signal } = (abort.current = new AbortController());
     setState("loading");
-    readTimeline(session.name, { limit: String(PAGE), ...query }, signal)
+    readTimeline(session.place, { limit: String(PAGE), ...query }, signal)
       .catch((error: Error) => {
         if (isUnwritten(error)) return { head: 0, changes: [], next: null };
         throw error;

@@ -1,5 +1,6 @@
 import { ArrowLeft, Bookmark, RotateCcw } from "lucide";
 import { useState } from "preact/hooks";
+import type { Place } from "../address";
 import { readStored, writeStored } from "../stored";
 import { Icon } from "../ui/icon";
 import type { Person } from "./authors";
@@ -8,7 +9,7 @@ import { Past } from "./past";
 import { phraseOf, timesOf, titleOf, type Entry } from "./timeline";
 
 interface Props {
-  document: string;
+  place: Place;
   entry: Entry;
   people: Person[];
   /** The number of the document's last update. */
@@ -24,7 +25,7 @@ interface Props {
 const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
 
 /** One version, read-only, in the place of the text as it is now. */
-export function Viewer({ document, entry, people, head, mayWrite, backTo, onBack, onName, onRestore }: Props) {
+export function Viewer({ place, entry, people, head, mayWrite, backTo, onBack, onName, onRestore }: Props) {
   const [comparing, setComparing] = useState(() => readStored("comparing", isFlag) ?? false);
   const [against, setAgainst] = useState<"before" | "now">("before");
   const isNow = entry.seq >= head;
@@ -84,12 +85,12 @@ export function Viewer({ document, entry, people, head, mayWrite, backTo, onBack
       </header>
       {comparing ? (
         <ComparisonView
-          name={document}
+          place={place}
           from={withNow ? entry.seq : entry.first - 1}
           to={withNow ? head : entry.seq}
         />
       ) : (
-        <Past name={document} seq={entry.seq} />
+        <Past place={place} seq={entry.seq} />
       )}
     </section>
   );

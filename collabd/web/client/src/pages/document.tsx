@@ -1,66 +1,34 @@
-import { ArrowLeft, Columns2, Download, EllipsisVertical, History, Link2, Trash2, UserPen } from "lucide";
+import { ArrowLeft, Columns2, EllipsisVertical, History, Link2, Trash2, UserPen, UserPlus } from "lucide";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { account } from "../account";
+import type { Place } from "../address";
 import type { Beginning } from "../document/session";
 import { DocumentSession } from "../document/session";
-import type { Kind, Shape } from "../document/shape";
 import { address } from "../here";
 import { splitName } from "../names";
 import { rememberRecent } from "../recent";
 import { goHome, onPlainClick } from "../router";
+import { standing } from "../sharing/sharing";
+import { useSharing } from "../sharing/use-sharing";
 import { readStored, writeStored } from "../stored";
 import { AccountMenu, SignInLinks } from "../ui/account-menu";
 import { Icon } from "../ui/icon";
 import { IdentityDialog } from "../ui/identity-dialog";
 import { lazy } from "../ui/lazy";
 import { useMedia } from "../ui/media";
-import { Menu, MenuDownload, MenuGroup, MenuItem } from "../ui/menu";
+import { Menu, MenuGroup, MenuItem } from "../ui/menu";
 import { SaveStatus } from "../ui/save-status";
 import { ThemeMenuGroup } from "../ui/theme-menu";
 import { Toast, type Message } from "../ui/toast";
 import { Who } from "../ui/who";
+import { MenuDownloads } from "./downloads";
 import { ChooseKind, DeleteDialog, Foreign, RefusalNotice } from "./panels";
 
 const RichEditor = lazy(() => import("../editors/rich/rich-editor"));
 const CodeEditor = lazy(() => import("../editors/code/code-editor"));
 const Preview = lazy(() => import("../editors/code/preview"));
 const HistoryPanel = lazy(() => import("../history/panel"), null);
-
-const EXPORTS: Record<Kind | "notebook" | "other", [format: string, label: string][]> = {
-  rich: [
-    ["markdown", "Markdown"],
-    ["html", "HTML"],
-    ["text", "Plain text"],
-    ["json", "JSON"],
-    ["update", "Yjs update"],
-  ],
-  markdown: [
-    ["markdown", "Markdown"],
-    ["html", "HTML"],
-    ["text", "Plain text"],
-    ["json", "JSON"],
-    ["update", "Yjs update"],
-  ],
-  text: [
-    ["text", "Plain text"],
-    ["markdown", "Markdown"],
-    ["html", "HTML"],
-    ["json", "JSON"],
-    ["update", "Yjs update"],
-  ],
-  notebook: [
-    ["ipynb", "Notebook"],
-    ["json", "JSON"],
-    ["update", "Yjs update"],
-  ],
-  other: [
-    ["json", "JSON"],
-    ["update", "Yjs update"],
-  ],
-};
-
-const exportsOf = (shape: Shape) =>
-  EXPORTS[shape.is === "editable" ? shape.kind : shape.is === "notebook" ? "notebook" : "other"];
+const SharingDialog = lazy(() => import("../sharing/dialog"), null);
 
 const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
 
@@ -93,11 +61,14 @@ function Body({ session, previewing }: { session: DocumentSession; previewing: b
 }
 
 function OpenDocument({ session }: { session: DocumentSession }) {
-  const [dialog, setDialog] = useState<"identity" | "delete" | null>(null);
+  const [dialog, setDialog] = useState<"identity" | "delete" | "share" | null>(null);
   const [previewing, setPreviewing] = useState(() => readStored("preview", isFlag) ?? false);
   const [toast, setToast] = useState<Message | null>(null);
   /** What of the document's past is shown: the list of its versions, or one of them in the text's place. */
   const [past, setPast] = useState<"list" | "version" | null>(null);
+  const [sharing, setSharing] = useSharing(session);
+  const mayShare = sharing !== null && sharing.sharing !== "off" && sharing.access === "admin";
+  const whose = sharing === null ? "" : standing(sharing, account.value.id);
   const historyButton = useRef<HTMLButtonElement>(null);
   const toText = useRef(false);
   const place = useRef(0);
@@ -114,8 +85,13 @@ function OpenDocument({ session }: { session: DocumentSession }) {
   }, [leaf]);
   useEffect(() => {
     if (shape.is === "editable" || shape.is === "notebook" || shape.is === "foreign")
-      rememberRecent(session.name, kind);
+      rememberRecent(session.place, kind);
   }, [shape.is, kind]);
+
+  // A right that comes back opens nothing by itself.
+  useEffect(() => {
+    if (!mayShare) setDialog((now) => (now === "share" ? null : now));
+  }, [mayShare]);
 
   const togglePreview = () => {
     writeStored("preview", !previewing);
@@ -124,7 +100,7 @@ function OpenDocument({ session }: { session: DocumentSession }) {
 
   const copyLink = () => {
     void navigator.clipboard
-      .writeText(address.page(session.name))
+      .writeText(address.page(session.name, session.place.link))
       .then(() => setToast({ text: "Link copied" }));
   };
 
@@ -205,25 +181,39 @@ function OpenDocument({ session }: { session: DocumentSession }) {
         >
           <Icon of={History} size={20} />
         </button>
+        {mayShare && (
+          <button
+            type="button"
+            class="icon-button with-words share-button"
+            aria-label="Share"
+            title="Share"
+            aria-haspopup="dialog"
+            onClick={() => setDialog("share")}
+          >
+            <Icon of={UserPlus} size={20} />
+            <span class="words">Share</span>
+          </button>
+        )}
         <AccountMenu />
         <Menu label="Document menu" icon={EllipsisVertical}>
           <MenuGroup label={reachable ? "Download as" : "Download (needs the server)"}>
-            {exportsOf(shape).map(([format, label]) => (
-              <MenuDownload
-                key={format}
-                icon={Download}
-                disabled={!reachable}
-                href={address.document(session.name, { format, download: "1" })}
-              >
-                {label}
-              </MenuDownload>
-            ))}
+            <MenuDownloads
+              place={session.place}
+              shape={shape}
+              reachable={reachable}
+              onProblem={(text) => setToast({ text })}
+            />
           </MenuGroup>
-          <MenuGroup label="Document">
+          <MenuGroup label={whose || "Document"}>
             {/* Browsers give the clipboard to secure pages only. */}
             {isSecureContext && (
               <MenuItem icon={Link2} onSelect={copyLink}>
                 Copy link
+              </MenuItem>
+            )}
+            {mayShare && (
+              <MenuItem icon={UserPlus} onSelect={() => setDialog("share")}>
+                Share…
               </MenuItem>
             )}
             <MenuItem icon={UserPen} onSelect={() => setDialog("identity")}>
@@ -240,7 +230,10 @@ function OpenDocument({ session }: { session: DocumentSession }) {
         {dialog !== "delete" && <RefusalNotice session={session} />}
         {session.readOnly.value !== null && !session.refusal.value && (
           <div class="notice" role="status">
-            <p>{session.readOnly.value}</p>
+            <p>
+              {session.readOnly.value}
+              {sharing?.owner && ` It belongs to ${sharing.owner.name || sharing.owner.id}.`}
+            </p>
             <SignInLinks />
           </div>
         )}
@@ -261,14 +254,22 @@ function OpenDocument({ session }: { session: DocumentSession }) {
         )}
       </main>
       {dialog === "identity" && <IdentityDialog onClose={() => setDialog(null)} />}
+      {dialog === "share" && mayShare && (
+        <SharingDialog
+          place={session.place}
+          sharing={sharing}
+          onChanged={setSharing}
+          onClose={() => setDialog(null)}
+        />
+      )}
       {dialog === "delete" && <DeleteDialog session={session} onClose={() => setDialog(null)} />}
       <Toast message={toast} onGone={() => setToast(null)} />
     </div>
   );
 }
 
-export function DocumentPage({ name, beginning }: { name: string; beginning: Beginning }) {
-  const session = useMemo(() => new DocumentSession(name, beginning), []);
+export function DocumentPage({ place, beginning }: { place: Place; beginning: Beginning }) {
+  const session = useMemo(() => new DocumentSession(place, beginning), []);
   useEffect(() => () => session.close(), []);
   return <OpenDocument session={session} />;
 }

@@ -22,16 +22,18 @@ const NOTHING_FOR_ALL = "There is nothing that everybody may read. Sign in to se
 
 interface RowProps {
   name: string;
+  /** The secret of the link that it was opened by. */
+  link?: string | null;
   kind: Kind | null;
   when: string;
   at: string;
 }
 
-function Row({ name, kind, when, at }: RowProps) {
+function Row({ name, link = null, kind, when, at }: RowProps) {
   const { folder, leaf } = splitName(name);
   return (
     <li>
-      <a class="row" href={address.page(name)} onClick={onPlainClick(() => openDocument(name))}>
+      <a class="row" href={address.page(name, link)} onClick={onPlainClick(() => openDocument(name))}>
         <span class="row-icon" title={kind ? KIND_NAMES[kind] : ""}>
           <Icon of={kind ? KIND_ICONS[kind] : FileText} size={17} />
         </span>
@@ -134,6 +136,7 @@ export function HomePage() {
                 <Row
                   key={one.name}
                   name={one.name}
+                  link={one.link ?? null}
                   kind={one.kind}
                   when={ago(one.openedAt)}
                   at={new Date(one.openedAt).toISOString()}

@@ -4,21 +4,12 @@ import { createDocument, deleteDocument, findDocument } from "../document/server
 import type { DocumentSession } from "../document/session";
 import { KIND_NAMES, KINDS, setKind, type Kind } from "../document/shape";
 import { DELETED, SIGN_IN } from "../document/refusal";
-import { address } from "../here";
 import { tidyName, whyNotAName } from "../names";
 import { forgetRecent } from "../recent";
 import { goHome, openDocument } from "../router";
 import { SignInLinks } from "../ui/account-menu";
 import { Dialog, DialogEnd, DialogProblem } from "../ui/dialog";
-
-/** Saves bytes from this page as a file. */
-function saveFile(bytes: Uint8Array<ArrayBuffer>, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
+import { DownloadButton, saveFile } from "./downloads";
 
 const hasContent = (doc: Y.Doc): boolean => Y.encodeStateVector(doc).length > 1;
 
@@ -91,6 +82,7 @@ export function RefusalNotice({ session }: { session: DocumentSession }) {
     try {
       await createDocument(session.name, copyOf(fresh));
       await session.forget();
+      forgetRecent(session.name);
       openDocument(session.name);
     } catch (error) {
       setProblem((error as Error).message);
@@ -120,7 +112,7 @@ export function RefusalNotice({ session }: { session: DocumentSession }) {
             <button
               type="button"
               class="button"
-              onClick={() => saveFile(copyOf(session.doc), `${session.name.replaceAll("/", "-")}.yjs`)}
+              onClick={() => saveFile(new Blob([copyOf(session.doc)]), `${session.name.replaceAll("/", "-")}.yjs`)}
             >
               Download the copy
             </button>
@@ -159,21 +151,23 @@ export function ChooseKind({ session }: { session: DocumentSession }) {
 
 /** Content of other programs, which this page can hand out but not edit. */
 export function Foreign({ session, what }: { session: DocumentSession; what: string }) {
-  const download = (format: string) => address.document(session.name, { format, download: "1" });
+  const [problem, setProblem] = useState("");
+  const download = { place: session.place, onProblem: setProblem };
   return (
     <section class="panel">
       <h2>Made with another program</h2>
       <p>{what} It is left as it is; other programs go on editing it live.</p>
       <div class="actions">
         {session.shape.value.is === "notebook" && (
-          <a class="button" href={download("ipynb")} download="">
+          <DownloadButton {...download} format="ipynb">
             Download notebook
-          </a>
+          </DownloadButton>
         )}
-        <a class="button" href={download("json")} download="">
+        <DownloadButton {...download} format="json">
           Download JSON
-        </a>
+        </DownloadButton>
       </div>
+      {problem && <p class="wrong">{problem}</p>}
     </section>
   );
 }
@@ -182,7 +176,7 @@ export function DeleteDialog({ session, onClose }: { session: DocumentSession; o
   const [problem, setProblem] = useState("");
   const confirm = async () => {
     try {
-      await deleteDocument(session.name);
+      await deleteDocument(session.place);
       onClose();
       await discard(session);
     } catch (error) {

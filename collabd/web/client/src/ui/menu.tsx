@@ -121,11 +121,19 @@ interface ItemProps {
   children: ComponentChildren;
   onSelect: () => void;
   danger?: boolean;
+  disabled?: boolean;
 }
 
-export function MenuItem({ icon, children, onSelect, danger = false }: ItemProps) {
+export function MenuItem({ icon, children, onSelect, danger = false, disabled = false }: ItemProps) {
   return (
-    <button type="button" role="menuitem" tabIndex={-1} class={danger ? "danger" : ""} onClick={onSelect}>
+    <button
+      type="button"
+      role="menuitem"
+      tabIndex={-1}
+      class={danger ? "danger" : ""}
+      aria-disabled={disabled ? "true" : "false"}
+      onClick={disabled ? undefined : onSelect}
+    >
       {icon && <Icon of={icon} size={17} />}
       <span>{children}</span>
     </button>
