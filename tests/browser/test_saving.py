@@ -40,6 +40,8 @@ async def test_offline_edits_outlive_a_reload_and_are_merged_later(
     async with Gate(running.port) as gate:
         ada = await window(gate.url, "Ada")
         bea = await window(running.url, "Bea")
+        await ada.create("beside", kind)
+        await ada.is_saved()
         await ada.create("away", kind)
         await ada.write("before ")
         await ada.is_saved()
@@ -55,7 +57,9 @@ async def test_offline_edits_outlive_a_reload_and_are_merged_later(
         await bea.write("meanwhile ")
         await bea.is_saved()
 
-        await ada.page.reload()
+        await ada.open("beside")
+        await expect(ada.status).to_have_text("Offline")
+        await ada.open("away")
         await ada.shows("before offline ")
         await expect(ada.status).to_have_text(OFFLINE.format("8 changes"))
         await ada.go_to_end()

@@ -84,7 +84,7 @@ export class DocumentSession {
     readonly place: Place,
     beginning: Beginning = {},
   ) {
-    this.#unsafeKey = `unsafe:${address.mount}${name}`;
+    this.#unsafeKey = `unsafe:${address.mount}${place.name}`;
     this.#tracker = new SaveTracker(readStored(this.#unsafeKey, isCount) ?? 0);
     // Before the provider's own listener, so that a change is counted when its message goes out.
     this.doc.on("update", this.#onUpdate);
