@@ -1,7 +1,8 @@
-"""A TCP proxy before a database that loses what it is told to lose."""
+"""A TCP proxy before a server that loses what it is told to lose."""
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -26,6 +27,13 @@ class Proxy:
         """Set once a connection was cut."""
         self.refusing = False
         """Whether new connections are closed at once."""
+        self.swallowing = False
+        """Whether everything is lost, while connections stay what they are."""
+        self.answers: dict[bytes, bytes] = {}
+        """What to answer, in the server's place, to questions that contain something."""
+        self.flowing = asyncio.Event()
+        """Cleared while the server's answers are not even read."""
+        self.flowing.set()
         self.on_question: Callable[[bytes], bool] = lambda _: False
         """Whether to cut the connection right after passing this on."""
 
@@ -40,6 +48,11 @@ class Proxy:
 
         async def ask() -> None:
             while data := await client.read(1 << 16):
+                if self.swallowing:
+                    continue
+                if known := [reply for asked, reply in self.answers.items() if asked in data]:
+                    answer.write(known[0])
+                    continue
                 if self.cut_at is not None and self.cut_at in data:
                     self.cut_at = None
                     losing.set()
@@ -52,6 +65,9 @@ class Proxy:
 
         async def reply() -> None:
             while data := await server.read(1 << 16):
+                await self.flowing.wait()
+                if self.swallowing:
+                    continue
                 if losing.is_set():
                     break
                 answer.write(data)
@@ -78,15 +94,16 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy before the database at ``url``, and its own URL."""
+async def proxied(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy before the server at ``url``, by default a database, and its own URL; with ``tls`` it is spoken
+    to over that."""
     parts = urlsplit(url)
     proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
-    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
     port = listening.sockets[0].getsockname()[1]
-    user = f"{parts.username}{f':{parts.password}' if parts.password else ''}"
+    user, at, _ = parts.netloc.rpartition("@")
     try:
-        yield proxy, urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{port}"))
+        yield proxy, urlunsplit(parts._replace(netloc=f"{user}{at}127.0.0.1:{port}"))
     finally:
         listening.close()
         proxy.cut_all()

@@ -1,0 +1,97 @@
+"""The bridges that keep one contract, each with a way to cut a node off."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol
+
+from collabd.bridge.base import Bridge
+from collabd.bridge.local import Hub, LocalBridge
+from collabd.bridge.outgoing import Limits
+from collabd.bridge.redis import RedisBridge
+from collabd.bridge.redis_link import Timing
+from tests.support import valkey
+from tests.support.bridges import KEY, WAIT_SECONDS, Hearer
+from tests.support.proxy import Proxy, proxied
+
+
+class Place(Protocol):
+    """Where nodes meet."""
+
+    async def node(
+        self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
+    ) -> tuple[Bridge, Hearer]:
+        """A new node, which is up if it is started."""
+
+    async def cut(self, bridge: Bridge) -> None:
+        """Cut a node off."""
+
+    async def heal(self, bridge: Bridge) -> None:
+        """Let it come back."""
+
+
+class LocalPlace:
+    """In this process."""
+
+    def __init__(self) -> None:
+        self._hub = Hub(KEY)
+
+    async def node(
+        self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
+    ) -> tuple[Bridge, Hearer]:
+        bridge, hearer = self._hub.bridge(limits, key=key), Hearer()
+        if started:
+            await bridge.start(hearer)
+        return bridge, hearer
+
+    async def cut(self, bridge: Bridge) -> None:
+        assert isinstance(bridge, LocalBridge)
+        self._hub.cut(bridge)
+
+    async def heal(self, bridge: Bridge) -> None:
+        assert isinstance(bridge, LocalBridge)
+        self._hub.heal(bridge)
+
+
+class RedisPlace:
+    """A real server, with a proxy for each node before it."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._url = valkey.shared_server()
+        self._prefix = f"test {secrets.token_hex(8)}:"
+        self._stack = stack
+        self._proxies: dict[Bridge, Proxy] = {}
+
+    async def node(
+        self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
+    ) -> tuple[Bridge, Hearer]:
+        proxy, url = await self._stack.enter_async_context(proxied(self._url))
+        timing = Timing(patience=WAIT_SECONDS, longest_pause=0.1)
+        bridge, hearer = RedisBridge(url, key, prefix=self._prefix, limits=limits, timing=timing), Hearer()
+        self._proxies[bridge] = proxy
+        if started:
+            self._stack.push_async_callback(bridge.close)
+            await bridge.start(hearer)
+            assert bridge.is_up
+        return bridge, hearer
+
+    async def cut(self, bridge: Bridge) -> None:
+        self._proxies[bridge].refusing = True
+        self._proxies[bridge].cut_all()
+
+    async def heal(self, bridge: Bridge) -> None:
+        self._proxies[bridge].refusing = False
+
+
+@asynccontextmanager
+async def _local() -> AsyncIterator[Place]:
+    yield LocalPlace()
+
+
+@asynccontextmanager
+async def _redis() -> AsyncIterator[Place]:
+    async with AsyncExitStack() as stack:
+        yield RedisPlace(stack)
+
+
+PLACES: dict[str, Callable[[], AbstractAsyncContextManager[Place]]] = {"local": _local, "redis": _redis}
