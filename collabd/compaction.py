@@ -18,11 +18,13 @@ from collabd.errors import (
     CollabdError,
     DocumentDamaged,
     MalformedInput,
+    StoreUnavailable,
     UnsupportedFormat,
     UpdateRejected,
 )
 from collabd.formats import content_of
 from collabd.history import thin
+from collabd.memos import Memo
 from collabd.persistence.base import Compaction, HistoryEntry, LoggedUpdate, Store, StoredDocument
 from collabd.protocol.intake import Intake
 from collabd.protocol.ranges import IdRanges
@@ -42,6 +44,10 @@ logger = logging.getLogger(__name__)
 Run = Callable[..., Awaitable[Any]]
 """Calls a function with arguments somewhere else, where it holds nobody up."""
 
+TURN: Final = "compacting"
+"""What memos are called that say that a server compacts a document."""
+TURN_SECONDS: Final = 300.0
+"""After which somebody else may, should it never say that it has ended."""
 TRIES: Final = 3
 """How often a compaction begins anew because another one was faster."""
 
@@ -164,11 +170,12 @@ class Compactor:
             StoreUnavailable: the store cannot commit at the moment.
         """
         keep = self._policy.keep_history if keep_history is None else keep_history
-        for _ in range(TRIES):
+        for tried in range(TRIES):
             stored = await self._store.load(name)
             if stored is None:
                 return 0
-            if stored.snapshot is not None and not stored.tail and keep:
+            # Who was faster did what was to be done.
+            if stored.snapshot is not None and keep and (tried or not stored.tail):
                 await self._thin_if_due(stored.id)
                 return len(stored.snapshot)
             try:
@@ -234,7 +241,7 @@ class Compactor:
                 name, future = next(iter(self._due.items()))
                 started = time.perf_counter()
                 try:
-                    size = await self.compact(name)
+                    size = await self._compact_in_turn(name)
                 except CollabdError as error:
                     logger.warning("document %s is not compacted: %s", name, error)
                     self._done(name, future, error)
@@ -247,6 +254,19 @@ class Compactor:
                     await asyncio.sleep((time.perf_counter() - started) * (1 / self._share - 1))
         finally:
             self._working = None
+
+    async def _compact_in_turn(self, name: str) -> int:
+        """Compact a document unless another server does: it would be done twice, and count once."""
+        if not self._store.is_shared:
+            return await self.compact(name)
+        until = time.time() + TURN_SECONDS
+        if not await self._store.put_memo(Memo(TURN, name, "", "{}", until), fresh=True):
+            return 0
+        try:
+            return await self.compact(name)
+        finally:
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.remove_memo(TURN, name)
 
     def _done(self, name: str, future: "asyncio.Future[int]", outcome: int | Exception) -> None:
         del self._due[name]
