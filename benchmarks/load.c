@@ -1,7 +1,7 @@
 /*
  * load: what people typing in many documents put on a server that speaks the Yjs sync protocol over WebSocket.
  *
- *     load --port P [--path /ws/%s] [--protocol y-websocket|hocuspocus] [--prefix NAME] [--root NAME] [--seed FILE]
+ *     load --port P [--other-port P] [--path /ws/%s] [--protocol y-websocket|hocuspocus] [--prefix NAME] [--root NAME] [--seed FILE]
  *          [--rooms R] [--clients C] [--writers W] [--window K | --rate HZ | --pause S] [--cursors HZ]
  *          [--storms N --visitors V] [--seconds S]
  *
@@ -12,6 +12,7 @@
  * latencies are those of a saturated server. Open loop: each writer types at a fixed pace (--rate), or waits a
  * random time of 0 to S seconds before each edit (--pause).
  *
+ * With --other-port every second client of a room connects there: to another server of the same documents.
  * --seed sends a file's bytes as the first update of the first room, before anybody else joins it. --cursors lets
  * everybody move a cursor, and treat presence as stock providers do. --storms lets V further clients join the first
  * room at once, N times, and leave again.
@@ -53,7 +54,7 @@ typedef struct {
     Latencies *kept_in;
 } Edit;
 
-static int port, rooms = 1, clients = 2, writers = -1, window = 1, hocuspocus, storms, visitors = 100;
+static int port, other_port, rooms = 1, clients = 2, writers = -1, window = 1, hocuspocus, storms, visitors = 100;
 static double rate, wait_up_to, cursor_rate, seconds = 5;
 static const char *path = "/ws/%s", *prefix = "room", *root = "t", *seed;
 
@@ -301,7 +302,8 @@ static void on_bytes(Client *c) {
 
 static void dial(Client *c) {
     char name[64], target[256], request[512];
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int where = other_port && (c - all) % clients % 2 ? other_port : port;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(where)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(fd, (void *)&address, sizeof address)) perror("connect"), exit(2);
@@ -310,7 +312,7 @@ static void dial(Client *c) {
     snprintf(target, sizeof target, path, name);
     add(&c->line.out, request, snprintf(request, sizeof request,
         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", target, port));
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", target, where));
     flush(&c->line);
 }
 
@@ -447,6 +449,7 @@ static void read_options(int count, char **words) {
     for (int i = 1; i + 1 < count; i += 2) {
         const char *name = words[i], *value = words[i + 1];
         if (!strcmp(name, "--port")) port = atoi(value);
+        else if (!strcmp(name, "--other-port")) other_port = atoi(value);
         else if (!strcmp(name, "--path")) path = value;
         else if (!strcmp(name, "--protocol")) hocuspocus = !strcmp(value, "hocuspocus");
         else if (!strcmp(name, "--prefix")) prefix = value;

@@ -171,26 +171,37 @@ def running(bench: Bench, name: str, stored: Path | None = None) -> Iterator[Run
         if stored is not None:
             shutil.copy(stored, Path(folder) / "collabd.db")
         command = server.command.format(port=port, folder=folder, peers=bench.peers)
-        log_path = Path(folder) / "log"
-        with log_path.open("wb") as log:
-            process = subprocess.Popen(
-                ["taskset", "-c", str(SERVERS_ON), *shlex.split(command)],
-                cwd=folder,
-                env=_environment(),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while not _listens(port):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{server.name} did not start:\n{log_path.read_text()}")
-                time.sleep(0.05)
+        with listening(command, port, Path(folder)) as process:
             yield Running(server, process, port)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+
+
+@contextmanager
+def listening(command: str, port: int, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run what listens on a port, for the length of a block, on the servers' processor.
+
+    Raises:
+        RuntimeError: it did not start.
+    """
+    log_path = folder / f"log-{port}"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            ["taskset", "-c", str(SERVERS_ON), *shlex.split(command)],
+            cwd=folder,
+            env=_environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command} did not start:\n{log_path.read_text()}")
+            time.sleep(0.05)
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _listens(port: int) -> bool:
