@@ -81,9 +81,17 @@ class Promises:
 
 
 class Typist:
-    """One person, who writes fifty times a second while connected."""
+    """One person, who writes fifty times a second, or as often as told, while connected."""
 
-    def __init__(self, url: str, name: str, promises: Promises, chance: random.Random) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        promises: Promises,
+        chance: random.Random,
+        per_second: float = UPDATES_PER_SECOND,
+    ) -> None:
+        self._per_second = per_second
         self.client = Client(url, saves=True)
         self.name = name
         self.edits: list[Edit] = []
@@ -99,18 +107,21 @@ class Typist:
 
     async def connect(self) -> None:
         """Come back, with all that was written meanwhile."""
-        self._sent = []
         await self.client.reconnect()
         await self.client.synced()
+        self.has_connected()
+
+    def has_connected(self) -> None:
+        """Take note that the client has a new connection, and is synced."""
         # With step 2 the server gets everything, and it is the first that it counts.
-        self._sent.append((len(self.edits), 1))
+        self._sent = [(len(self.edits), 1)]
 
     async def write(self) -> None:
         """Write until the connection ends, or until cancelled."""
         pace = asyncio.get_running_loop().time()
         while self.client.is_connected:
             self.edit()
-            pace += 1 / UPDATES_PER_SECOND
+            pace += 1 / self._per_second
             await asyncio.sleep(pace - asyncio.get_running_loop().time())
 
     def edit(self) -> None:
