@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,8 @@ from collabd.auth.gate import Gate
 from collabd.auth.oidc import Provider, ProviderSettings
 from collabd.auth.rules import Rules
 from collabd.auth.shares import Shares
+from collabd.auth.tokens import stored_secret
+from collabd.bridging import BridgeFigures, check_url, open_bridge
 from collabd.compaction import Compactor
 from collabd.control import socket_of, taking_commands
 from collabd.errors import MalformedInput, SettingsError
@@ -25,6 +28,7 @@ from collabd.persistence.base import Store
 from collabd.persistence.memory import MemoryStore
 from collabd.persistence.sqlite import SQLiteStore
 from collabd.retention import Keeper
+from collabd.rooms.cluster import Cluster
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
 from collabd.settings import Settings, without_password
@@ -71,8 +75,13 @@ class Service:
         policy = retention.parse(settings.history)
         self.compactor = Compactor(self.store, run=self.compacter.run, policy=policy)
         self.keeper = Keeper(self.store, self.compactor.sweep, policy, author_days=settings.author_days)
+        self.cluster = _cluster(settings, self.store)
+        """The other servers of the store, if a bridge leads to them."""
+        self.hears_of_others = None if self.cluster is None else partial(_is_up, self.cluster)
+        """Whether what is committed elsewhere is heard of at once; None for a server that is alone."""
         self.registry = Registry(
             self.store,
+            cluster=self.cluster,
             limits=RoomLimits(
                 backlog_bytes=settings.room_backlog_bytes,
                 snapshot_updates=settings.snapshot_after_updates,
@@ -115,6 +124,12 @@ class Service:
         await self.store.start()
         secrets = [text.strip().encode() for text in self.settings.token_secret.split(",") if text.strip()]
         await self.gate.open(secrets)
+        if self.cluster is not None:
+            # Whoever can read the store may as well be told what is new in it.
+            bridge = open_bridge(self.settings.redis, await stored_secret(self.store))
+            self.telemetry.registry.register(BridgeFigures(bridge, partial(_count_nodes, self.cluster)))
+            self.gate.on_change(self.cluster.tell_changed)
+            await self.cluster.start(bridge, self.registry, self.rights.look_now)
         ticking = asyncio.create_task(self.registry.run())
         try:
             yield
@@ -122,6 +137,8 @@ class Service:
             await self.drain()
             ticking.cancel()
             await asyncio.wait([ticking])
+            if self.cluster is not None:
+                await self.cluster.close()
             await self.compactor.close()
             for worker in (self.checker, self.converter, self.compacter):
                 await worker.close()
@@ -157,6 +174,23 @@ class Service:
         if self.registry.is_draining:
             return True
         return await self.registry.drain(self.settings.shutdown_seconds * 0.7)
+
+
+def _cluster(settings: Settings, store: Store) -> Cluster | None:
+    if not settings.redis:
+        return None
+    if not store.is_shared:
+        raise SettingsError(f"redis takes a store that servers can share: {POSTGRES[0]}…")
+    check_url(settings.redis)
+    return Cluster()
+
+
+def _is_up(cluster: Cluster) -> bool:
+    return cluster.is_up
+
+
+def _count_nodes(cluster: Cluster) -> int:
+    return cluster.nodes
 
 
 def _rules(settings: Settings) -> Rules:
@@ -264,6 +298,7 @@ def create_app(
             *ops_routes(
                 ping=service.store.ping,
                 draining=lambda: service.registry.is_draining,
+                bridge=service.hears_of_others,
                 metrics=service.telemetry.exposition,
             ),
             openapi_route(),

@@ -68,6 +68,12 @@ class Settings:
         "Where documents are kept: `sqlite:///` and a file's path; `postgresql://` and the rest of a "
         "database's URL; or `memory:`, which forgets them when the server stops.",
     )
+    redis: str = setting(
+        "",
+        "What carries messages between several servers of one database: `redis://` and the rest of a Redis' "
+        "or Valkey's URL, `rediss://` with TLS, `redis+sentinel://` or `redis+cluster://`. Takes a `store` "
+        "that servers can share.",
+    )
     insecure: bool = setting(
         False,
         "Listen beyond this machine although nobody has to sign in: whoever reaches the port can read "

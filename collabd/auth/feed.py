@@ -40,6 +40,8 @@ class Feed:
         self._seen: set[str] = set()
         self.looked_at = 0.0
         """When it was looked last, in seconds since the epoch."""
+        self.on_added: Callable[[], None] | None = None
+        """Called when something was told of here: others may be asked to look at once."""
 
     async def add(self, what: str) -> float:
         """Tell everybody that something happened to ``what``; when that was.
@@ -51,6 +53,8 @@ class Feed:
         key = f"{_ordered(now)}-{secrets.token_hex(8)}"
         await self._memos.put_memo(Memo(self._kind, key, what, json.dumps(now), now + self._lasting))
         self._seen.add(key)
+        if self.on_added is not None:
+            self.on_added()
         return now
 
     async def look(self) -> list[Happening]:

@@ -82,6 +82,12 @@ class Gate:
         self.tokens = Tokens(secrets or [await stored_secret(self._memos)], clock=self._clock)
         await self.refresh()
 
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Let ``tell`` be called whenever something was revoked or shared here, so that others may look."""
+        self.revocations.feed.on_added = tell
+        if self.shares is not None:
+            self.shares.feed.on_added = tell
+
     @property
     def is_open(self) -> bool:
         """Whether everybody may do everything, and nobody is asked who he is."""

@@ -23,7 +23,7 @@ class Revocations:
     """
 
     def __init__(self, memos: Memos, lasting: float, *, clock: Callable[[], float] = time.time) -> None:
-        self._feed = Feed(memos, KIND, lasting, clock=clock)
+        self.feed = Feed(memos, KIND, lasting, clock=clock)
         self._lasting = lasting
         self._clock = clock
         self._at: dict[str, float] = {}
@@ -35,7 +35,7 @@ class Revocations:
         Raises:
             StoreUnavailable: the store cannot commit at the moment.
         """
-        self._at[what] = await self._feed.add(what)
+        self._at[what] = await self.feed.add(what)
 
     async def look(self) -> None:
         """Find out what was revoked elsewhere.
@@ -43,7 +43,7 @@ class Revocations:
         Raises:
             StoreUnavailable: the store cannot be asked at the moment.
         """
-        for what, at in await self._feed.look():
+        for what, at in await self.feed.look():
             self._at[what] = max(at, self._at.get(what, 0.0))
         ended = self._clock() - self._lasting
         for what in [what for what, at in self._at.items() if at < ended]:

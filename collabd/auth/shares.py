@@ -130,7 +130,7 @@ class Shares:
         self._may_create = may_create
         self._find = find
         self._clock = clock
-        self._feed = Feed(memos, CHANGED, CHANGES_LAST, clock=clock)
+        self.feed = Feed(memos, CHANGED, CHANGES_LAST, clock=clock)
         self._known: dict[str, Shared] = {}
         self._changes = 0
         """Grows with each change: what was looked up meanwhile may be out of date."""
@@ -269,8 +269,8 @@ class Shares:
         Raises:
             StoreUnavailable: the store cannot be asked at the moment.
         """
-        was_long_ago = self._clock() - self._feed.looked_at > CHANGES_LAST / 2
-        changed = await self._feed.look()
+        was_long_ago = self._clock() - self.feed.looked_at > CHANGES_LAST / 2
+        changed = await self.feed.look()
         if was_long_ago:  # of some changes nothing may be told any more
             self._drop(list(self._known))
         elif changed:
@@ -281,7 +281,7 @@ class Shares:
 
     async def _changed(self, document: str) -> None:
         self._drop([document])
-        await self._feed.add(document)
+        await self.feed.add(document)
 
     def _drop(self, documents: Iterable[str]) -> None:
         self._changes += 1

@@ -5,12 +5,16 @@ stock providers rebroadcast everybody's. The clocks that leave the room are the 
 because clients ignore an entry whose clock they have seen, also after its owner left and came back with the
 clock it had, and also after they were away themselves and forgot the entry but not the clock; be it that the
 room was unloaded meanwhile, or the server started again.
+
+Other nodes speak for the clients that are connected to them. A client that two nodes speak for belongs to the
+one to which it came last: the other one did not notice yet that its connection is dead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
+from collabd.bridge.messages import Person
 from collabd.protocol.awareness import Entry
 
 REMEMBERED_CLOCKS: Final = 4096
@@ -30,6 +34,15 @@ class _Member(NamedTuple):
     since: int
 
 
+class _Elsewhere(NamedTuple):
+    node: bytes
+    person: str
+    since: int
+    """When it came to that node, in milliseconds since the epoch."""
+    clock: int
+    """What that node said last."""
+
+
 class Presence:
     """The awareness of one room.
 
@@ -45,6 +58,9 @@ class Presence:
         self._members: dict[int, _Member] = {}
         self._received: dict[int, int] = {}
         self._sent: dict[int, _Sent] = {}
+        self._came: dict[int, int] = {}
+        """When the clients came that are connected here, in milliseconds since the epoch."""
+        self._elsewhere: dict[int, _Elsewhere] = {}
         self.time = 0
         """Comings and tellings so far."""
         self._present: dict[int, Entry] = {}
@@ -59,12 +75,13 @@ class Presence:
         """An entry for each client that is present."""
         return list(self._present.values())
 
-    def receive(self, peer: int, entries: Sequence[Entry]) -> list[Entry]:
-        """Take in what a connection says; the answer is what changed, to be broadcast."""
+    def receive(self, peer: int, entries: Sequence[Entry], now: int = 0) -> list[Entry]:
+        """Take in what a connection says at the time ``now``, in milliseconds since the epoch; the answer is
+        what changed, to be broadcast."""
         return [
             self._publish(entry.client, entry.clock, entry.state)
             for entry in entries
-            if self._may_speak(peer, entry) and self._is_news(entry)
+            if self._may_speak(peer, entry, now) and self._is_news(entry)
         ]
 
     def leave(self, peer: int) -> list[Entry]:
@@ -73,11 +90,69 @@ class Presence:
         client = self._owned.pop(peer, None)
         if client is None:
             return []
-        del self._owner[client]
-        self._received.pop(client, None)
+        self._disown(client)
         if client not in self._present:
             return []
         return [self._publish(client, 0, None)]
+
+    # Other nodes
+
+    def hear(self, node: bytes, people: Sequence[Person]) -> list[Entry]:
+        """Take in what another node says of its clients; the answer is what changed, to be broadcast here."""
+        return [
+            self._publish(person.client, person.clock, person.state)
+            for person in people
+            if (self._has_left(node, person) if person.state is None else self._is_there(node, person))
+        ]
+
+    def lose(self, node: bytes) -> list[Entry]:
+        """Another node is gone, and its clients with it; the answer are the removals to broadcast here."""
+        gone = [client for client, elsewhere in self._elsewhere.items() if elsewhere.node == node]
+        for client in gone:
+            del self._elsewhere[client]
+        return [self._publish(client, 0, None) for client in gone]
+
+    def told(self, clients: Iterable[int] | None = None) -> list[Person]:
+        """What there is to tell other nodes of these clients, or of all that are connected here."""
+        found: list[Person] = []
+        for client in self._owner if clients is None else clients:
+            clock = self._clock_sent(client)
+            if client in self._owner and client in self._present:
+                person = self._members[self._owner[client]].person
+                found.append(Person(client, clock, self._came[client], person, self._present[client].state))
+            elif client not in self._elsewhere:
+                found.append(Person(client, clock, 0, "", None))
+        return found
+
+    def _has_left(self, node: bytes, person: Person) -> bool:
+        elsewhere = self._elsewhere.get(person.client)
+        if elsewhere is None or elsewhere.node != node:
+            return False
+        del self._elsewhere[person.client]
+        return True
+
+    def _is_there(self, node: bytes, person: Person) -> bool:
+        client = person.client
+        owner, elsewhere = self._owner.get(client), self._elsewhere.get(client)
+        if not 0 <= person.clock <= MAX_CLOCK:
+            return False
+        if owner is not None:
+            if self._members[owner].person != person.who or person.since <= self._came[client]:
+                return False
+            del self._owned[owner]
+            self._disown(client)
+        elif elsewhere is not None and elsewhere.node == node:
+            if (person.since, person.clock) <= (elsewhere.since, elsewhere.clock):
+                return False
+        elif elsewhere is not None and (elsewhere.person != person.who or person.since <= elsewhere.since):
+            return False
+        self._elsewhere[client] = _Elsewhere(node, person.who, person.since, person.clock)
+        return True
+
+    def _disown(self, client: int) -> None:
+        del self._owner[client]
+        del self._came[client]
+        self._received.pop(client, None)
 
     def may_echo(self, peer: int) -> bool:
         """Whether the connection's own entries may be sent back to it.
@@ -114,7 +189,7 @@ class Presence:
         entry = None if client is None else self._present.get(client)
         return None if entry is None else entry.state
 
-    def _may_speak(self, peer: int, entry: Entry) -> bool:
+    def _may_speak(self, peer: int, entry: Entry, now: int) -> bool:
         owner = self._owner.get(entry.client)
         if owner == peer:
             return True
@@ -129,16 +204,25 @@ class Presence:
             if self._members[owner].person != self._members[peer].person:
                 return False
             del self._owned[owner]
+        elsewhere = self._elsewhere.get(entry.client)
+        if elsewhere is not None:
+            if elsewhere.person != self._members[peer].person:
+                return False
+            del self._elsewhere[entry.client]
         self._owner[entry.client] = peer
         self._owned[peer] = entry.client
+        # Later than wherever it was before, whatever the clocks of those machines say.
+        self._came[entry.client] = now if elsewhere is None else max(now, elsewhere.since + 1)
         self._received.pop(entry.client, None)
         return True
 
     def _may_be_hearsay(self, peer: int, client: int) -> bool:
         """Whether the connection was told of the client here, and so may only repeat what it heard. Whoever
         does that has a clock that the room gave out."""
-        return client in self._owner or (
-            client in self._sent and self._sent[client].at > self._members[peer].since
+        return (
+            client in self._owner
+            or client in self._elsewhere
+            or (client in self._sent and self._sent[client].at > self._members[peer].since)
         )
 
     def _clock_sent(self, client: int) -> int:

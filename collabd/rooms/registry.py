@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from collabd.persistence.base import UNKNOWN, Author, Store, StoredDocument
 from collabd.protocol.update import UpdateSummary
 from collabd.worker import Runner, ThreadRunner
 
+from .cluster import Cluster
 from .loading import Loaded, checked, load, try_out
 from .names import check_name
 from .observer import Observer, Silent
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 FOLLOW_SECONDS: Final = 2.0
 """How often a store that is shared is asked what other processes wrote."""
+FOLLOW_ALONE_SECONDS: Final = 1.0
+"""How often, if nobody tells it."""
 SHED_SECONDS: Final = 2.0
 """How often it is looked how much memory idle rooms take."""
 FOLLOW_AT_ONCE: Final = 1_000
@@ -44,6 +47,7 @@ class Registry:
 
     Args:
         compact: asks for a document to be compacted; without it none is.
+        cluster: the other nodes that serve the same store; without it they are followed by the store alone.
         idle_seconds: how long a room stays loaded after it was last used.
         idle_bytes: about how much memory the rooms may take that nobody uses.
         keepalive_seconds: how long a peer may be left without a message, at most.
@@ -62,6 +66,7 @@ class Registry:
         limits: RoomLimits | None = None,
         observer: Observer | None = None,
         compact: Compact | None = None,
+        cluster: Cluster | None = None,
         idle_seconds: float = 30.0,
         idle_bytes: int = 256 * 1024 * 1024,
         keepalive_seconds: float = 15.0,
@@ -76,6 +81,7 @@ class Registry:
         self._limits = limits or RoomLimits()
         self._observer = observer or Silent()
         self._compact = compact
+        self._cluster = cluster
         self._idle_seconds = idle_seconds
         self._idle_bytes = idle_bytes
         self._keepalive_seconds = keepalive_seconds
@@ -105,6 +111,14 @@ class Registry:
         """The room of a document, if it is open."""
         room = self._rooms.get(name)
         return None if room is None or room.has_ended else room
+
+    def neighbour(self, name: str) -> DocumentRoom | None:
+        """What :meth:`get` gives, for other nodes."""
+        return self.get(name)
+
+    def neighbours(self) -> list[DocumentRoom]:
+        """All open rooms."""
+        return [room for room in self._rooms.values() if not room.has_ended]
 
     async def open(self, name: str) -> DocumentRoom:
         """The room of a document, loaded if need be. A document that does not exist yet has an empty room.
@@ -171,6 +185,8 @@ class Registry:
         """
         check_name(name)
         await self._store.delete(name)
+        if self._cluster is not None:
+            self._cluster.tell_to_look(name)
         self._opening.pop(name, None)  # what is being loaded is out of date
         self._put_away(name, DocumentDeleted(f"{name} was deleted"))
 
@@ -213,6 +229,8 @@ class Registry:
         tasks = [self._tick_on(), self._shed_on()]
         if self._store.is_shared:
             tasks.append(self._follow_on())
+        if self._cluster is not None:
+            tasks.append(self._cluster.run())
         await asyncio.gather(*tasks)
 
     async def _tick_on(self) -> None:
@@ -227,19 +245,25 @@ class Registry:
 
     async def _follow_on(self) -> None:
         while True:
-            await asyncio.sleep(FOLLOW_SECONDS)
+            heard = self._cluster is not None and self._cluster.is_up
+            await asyncio.sleep(FOLLOW_SECONDS if heard else FOLLOW_ALONE_SECONDS)
             # While the store does not answer, it is the readiness that says so.
             with contextlib.suppress(StoreUnavailable):
                 await self.follow()
 
-    async def follow(self) -> None:
-        """Let all rooms take in what other processes wrote into the store, and end those whose document is
-        gone.
+    async def follow(self, names: Sequence[str] | None = None) -> None:
+        """Let rooms take in what other processes wrote into the store, and end those whose document is gone:
+        all, or those of some documents.
 
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        known = {name: (room, room.document_id) for name, room in self._rooms.items()}
+        rooms = self._rooms
+        known = {
+            name: (rooms[name], rooms[name].document_id)
+            for name in (rooms if names is None else names)
+            if name in rooms
+        }
         for names in _in_parts(list(known), FOLLOW_AT_ONCE):
             found = await self._store.find_all(names)
             for name in names:
@@ -316,14 +340,18 @@ class Registry:
 
     async def _load(self, name: str) -> None:
         started = asyncio.get_running_loop().time()
-        stored = await self._store.load(name)
+        if self._cluster is not None:
+            await self._cluster.enter(name)
         try:
+            stored = await self._store.load(name)
             if stored is not None and self._store.was_interrupted and name not in self._tried:
                 await self._try_out(name, stored)
             loaded = None if stored is None else await self._made_from(name, stored)
             room = self._new_room(name, loaded)
-        except CollabdError as error:
-            logger.error("document %s cannot be opened: %s", name, error)
+        except BaseException as error:
+            self._listen_no_more(name)
+            if isinstance(error, CollabdError):
+                logger.error("document %s cannot be opened: %s", name, error)
             raise
         self._enter(name, room, started)
 
@@ -360,10 +388,13 @@ class Registry:
 
     async def _revive(self, name: str, update: bytes, summary: UpdateSummary, author: Author) -> None:
         started = asyncio.get_running_loop().time()
+        if self._cluster is not None:
+            await self._cluster.enter(name)
         room = self._new_room(name, None, revive=True)
         try:
             await room.seed(update, summary, author)
         except CollabdError as error:
+            self._listen_no_more(name)
             # For whoever waits to open the document, nothing has changed.
             raise DocumentDeleted(f"{name} was deleted") from error
         self._enter(name, room, started)
@@ -380,6 +411,7 @@ class Registry:
             observer=self._observer,
             turns=self.turns,
             compact=self._compact,
+            cluster=self._cluster,
             revive=revive,
         )
 
@@ -387,16 +419,29 @@ class Registry:
         error = _was_put_away()
         if self._opening.get(name) is not asyncio.current_task():
             room.end(error)
+            self._listen_no_more(name)
             return
-        self._put_away(name, error)
-        self._rooms[name] = room
+        before, self._rooms[name] = self._rooms.get(name), room
+        if before is not None:
+            before.end(error)
+            self._observer.room_closed(name)
+        if self._cluster is not None:
+            self._cluster.entered(room)
         self._observer.room_opened(name, asyncio.get_running_loop().time() - started)
 
     def _put_away(self, name: str, error: CollabdError) -> None:
         room = self._rooms.pop(name, None)
         if room is not None:
             room.end(error)
+            self._listen_no_more(name)
             self._observer.room_closed(name)
+
+    def _listen_no_more(self, name: str) -> None:
+        """Do not hear of a document any more, unless somebody opens it."""
+        opening = self._opening.get(name)
+        is_wanted = name in self._rooms or (opening is not None and opening is not asyncio.current_task())
+        if self._cluster is not None and not is_wanted:
+            self._cluster.leave(name)
 
 
 def _in_parts(names: list[str], size: int) -> Iterator[list[str]]:

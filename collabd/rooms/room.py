@@ -17,9 +17,11 @@ from pycrdt import Awareness, Channel, Doc
 from pycrdt.websocket import YRoom
 
 from collabd.auth.base import ANONYMOUS, Access
+from collabd.bridge.messages import Committed, Person, Reached
 from collabd.errors import (
     CollabdError,
     DocumentExists,
+    MalformedInput,
     NotAllowed,
     Overloaded,
     StoreUnavailable,
@@ -27,6 +29,7 @@ from collabd.errors import (
 )
 from collabd.persistence.base import UNKNOWN, Appended, Author, Store
 from collabd.protocol import messages
+from collabd.protocol.awareness import Entry
 from collabd.protocol.awareness import encode as encode_awareness
 from collabd.protocol.session import (
     KEEP_ALIVE,
@@ -36,11 +39,13 @@ from collabd.protocol.session import (
     UpdateReceived,
     check_large_message,
 )
-from collabd.protocol.update import UpdateSummary, encode_state_vector
+from collabd.protocol.update import UpdateSummary, check_update, encode_state_vector
 from collabd.worker import Runner
 
+from .ahead import Ahead
 from .broadcast import PresenceBroadcast
 from .channel import serve_channel
+from .cluster import Cluster
 from .delays import Delays
 from .loading import LARGE_UPDATE, Loaded, checked, load, read_missed
 from .names import claimed_name
@@ -110,6 +115,7 @@ class DocumentRoom(YRoom):
     """
 
     __slots__ = (
+        "_ahead",
         "_authors",
         "_broadcast",
         "_clock",
@@ -121,6 +127,7 @@ class DocumentRoom(YRoom):
         "_has_ended",
         "_is_seed",
         "_limits",
+        "_link",
         "_loop",
         "_memory",
         "_observer",
@@ -166,6 +173,7 @@ class DocumentRoom(YRoom):
         observer: Observer,
         turns: Turns | None = None,
         compact: Compact | None = None,
+        cluster: Cluster | None = None,
         revive: bool = False,
     ) -> None:
         # YRoom's own initialization would observe the document and enter the server as a participant.
@@ -188,6 +196,8 @@ class DocumentRoom(YRoom):
         self._is_seed = False
         self._state = RoomState(max_backlog=limits.backlog_bytes, max_early=limits.early_bytes)
         self._presence = Presence(int((time.time() - PRESENCE_EPOCH) * PRESENCE_CLOCKS_PER_SECOND))
+        self._link = None if cluster is None else cluster.link(name, self._presence)
+        self._ahead = Ahead()
         self._peers: dict[int, Peer] = {}
         self._broadcast = PresenceBroadcast(self._presence, self._peers, self._loop)
         self._authors: dict[int, Author] = {}
@@ -281,7 +291,7 @@ class DocumentRoom(YRoom):
             return
         self._state.leave(peer.number)
         self._broadcast.forget(peer)
-        self._broadcast.spread(self._presence.leave(peer.number))
+        self._spread(self._presence.leave(peer.number))
         if not self._peers:
             self.idle_since = self._loop.time()
             self._whole.forget()
@@ -363,11 +373,18 @@ class DocumentRoom(YRoom):
                 continue  # it has left; what it wrote counts all the same
             elif isinstance(event, PresenceReceived):
                 entries = stamped(event.entries, peer.principal) if peer.vouched else event.entries
-                self._broadcast.spread(self._presence.receive(peer.number, entries))
+                now = int(time.time() * 1000)
+                self._spread(self._presence.receive(peer.number, entries, now))
             elif isinstance(event, StateRequested):
                 self._answer(peer, event.state_vector)
             else:
                 self._broadcast.tell(peer, self._presence.everyone())
+
+    def _spread(self, changes: Sequence[Entry]) -> None:
+        """Tell everybody, here and elsewhere, of what has changed in presence here."""
+        self._broadcast.spread(changes)
+        if self._link is not None:
+            self._link.spread(changes)
 
     def keep_alive(self) -> None:
         """Send something to every peer to which nothing was sent since the last call; to be called every few
@@ -601,10 +618,72 @@ class DocumentRoom(YRoom):
         batch = self._state.in_flight
         assert batch is not None, "the log answers what it was asked"
         self._observer.committed(len(batch.updates), batch.size, self._clock() - self._handed_over_at)
-        if last_seq == self._state.head + len(batch.updates):
+        first = last_seq - len(batch.updates) + 1
+        if self._link is not None:
+            self._link.committed(self.document_id, first, batch.updates)
+        if first == self._state.head + 1:
             self._apply(batch, last_seq)
+        elif (missed := self._heard(first - 1)) is not None:
+            self._apply(self._state.put_before(missed), last_seq)
         else:
             self._in_background(self._take_in_missed(batch, last_seq))
+
+    # Other nodes
+
+    def hear(self, message: Committed | Reached) -> None:
+        """Take in what another node committed."""
+        if self._has_ended:
+            return
+        if self.document_id is None and self._state.in_flight is None:
+            self.document_id = message.document_id
+        if message.document_id != self.document_id:
+            if self._link is not None:
+                self._link.catch_up()
+            return
+        if isinstance(message, Committed):
+            self._ahead.put(message.first, message.updates)
+        else:
+            self._ahead.reach(message.head)
+        self._take_in_heard()
+
+    def hear_of(self, node: bytes, people: Sequence[Person]) -> None:
+        """Take in what another node says of those who are connected to it."""
+        if not self._has_ended:
+            self._broadcast.spread(self._presence.hear(node, people))
+
+    def lose(self, node: bytes) -> None:
+        """Another node is gone, with those who were connected to it."""
+        if not self._has_ended:
+            self._broadcast.spread(self._presence.lose(node))
+
+    def say_who(self) -> None:
+        """Tell other nodes who is connected here."""
+        if self._link is not None and not self._has_ended:
+            self._link.say_who()
+
+    def _take_in_heard(self) -> None:
+        """Apply what others committed, if it is next and nothing is in flight: else its answer tells."""
+        if self._state.in_flight is not None or self._ahead.last <= self._state.head:
+            return
+        missed = self._heard()
+        if missed:
+            self._state.hold()
+            self._apply(self._state.put_before(missed), self._state.head + len(missed))
+        else:
+            self.catch_up(self._id, self._ahead.last)
+
+    def _heard(self, upto: int | None = None) -> list[Early] | None:
+        """The updates that follow the last one here, as others told them; None if not all are known."""
+        head = self._state.head
+        updates = self._ahead.take(head, upto)
+        if updates is None:
+            return None
+        try:
+            return [Early(seq, update, check_update(update)) for seq, update in enumerate(updates, head + 1)]
+        except MalformedInput as error:
+            logger.warning("document %s: a node told of an update that is refused here: %s", self.name, error)
+            self._ahead.clear()
+            return None
 
     def catch_up(self, document_id: int, head: int) -> None:
         """Take in what other processes logged, if the document in the store is further than this room.
@@ -646,8 +725,9 @@ class DocumentRoom(YRoom):
 
     def _apply(self, batch: Batch, last_seq: int) -> None:
         """Apply the batch in flight once it is committed, and tell everybody."""
-        self._tail_updates += len(batch.updates)
-        self._tail_bytes += batch.size
+        # What others wrote is for them to compact.
+        self._tail_updates += len(batch.updates) - batch.missed
+        self._tail_bytes += batch.size - batch.missed_size
         self._version += 1
         try:
             pieces = batch.pieces
@@ -733,6 +813,9 @@ class DocumentRoom(YRoom):
         if len(self._authors) > len(self._peers) and self._state.is_settled:
             self._authors = {number: peer.author for number, peer in self._peers.items()}
         self._progress.set()
+        if self._ahead.last:
+            self._ahead.forget(self._state.head)
+            self._take_in_heard()
         if self._state.has_pending:
             self._flush_soon()
         elif not self._peers:

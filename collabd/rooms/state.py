@@ -61,6 +61,9 @@ class Batch:
     early_size: int = 0
     first: int = 0
     """The number of its first update, once it is committed."""
+    missed: int = 0
+    """How many of the updates, at its beginning, others committed."""
+    missed_size: int = 0
     run: Run | None = None
     """The strings at the end of the batch that are not a piece of it yet."""
     run_first: int = 0
@@ -294,7 +297,9 @@ class RoomState:
         batch.pieces = pieces
         batch.updates = [logged.update for logged in missed] + batch.updates
         batch.authors = [NOBODY] * len(missed) + batch.authors
-        batch.size += sum(len(logged.update) for logged in missed)
+        batch.missed = len(missed)
+        batch.missed_size = sum(len(logged.update) for logged in missed)
+        batch.size += batch.missed_size
         for logged in missed:
             if not self._surely_waits(logged.summary):
                 self._expect(logged.summary)

@@ -19,11 +19,13 @@ def ops_routes(
     ping: Callable[[], Awaitable[None]],
     draining: Callable[[], bool],
     metrics: Callable[[], bytes],
+    bridge: Callable[[], bool] | None = None,
 ) -> list[BaseRoute]:
     """Routes for ``/healthz``, ``/readyz`` and ``/metrics``.
 
     ``ping`` returns once the store can commit and raises if it cannot; ``draining`` says whether the process
-    is leaving; ``metrics`` gives the figures in Prometheus' text format.
+    is leaving; ``metrics`` gives the figures in Prometheus' text format; ``bridge`` says whether the bridge
+    to other servers is up, if there is one: without it the server serves on, only slower between servers.
     """
 
     async def healthz(request: Request) -> Response:
@@ -41,7 +43,9 @@ def ops_routes(
             return _not_ready("store", f"the store did not answer within {PING_SECONDS:g} s")
         except Exception as error:
             return _not_ready("store", str(error) or type(error).__name__)
-        return JSONResponse({"ready": True})
+        if bridge is None:
+            return JSONResponse({"ready": True})
+        return JSONResponse({"ready": True, "bridge": "up" if bridge() else "down"})
 
     async def show_metrics(request: Request) -> Response:
         return Response(metrics(), media_type=METRICS_TYPE)
