@@ -32,8 +32,9 @@ from .turns import Turns
 
 logger = logging.getLogger(__name__)
 
-FOLLOW_SECONDS: Final = 2.0
-"""How often a store that is shared is asked what other processes wrote."""
+FOLLOW_SECONDS: Final = 1.5
+"""How often a store that is shared is asked what other processes wrote. A bridge that fails is noticed later
+than that, and yet nobody should wait for two seconds."""
 FOLLOW_ALONE_SECONDS: Final = 1.0
 """How often, if nobody tells it."""
 SHED_SECONDS: Final = 2.0
