@@ -19,6 +19,7 @@ LOOK: Final = 4
 ALIVE: Final = 5
 LEAVING: Final = 6
 CHANGED: Final = 7
+ONLY: Final = 8
 
 MAX_UPDATES: Final = 10_000
 MAX_PEOPLE: Final = 10_000
@@ -64,8 +65,14 @@ class Present(NamedTuple):
     people: Sequence[Person]
 
 
+class Only(NamedTuple):
+    """Of a node's clients these are there in a document, and no others any more."""
+
+    clients: Sequence[int]
+
+
 class Who(NamedTuple):
-    """Who is there in a document? To be answered with everybody who is connected to one."""
+    """Who is there in a document? To be answered with everybody who is connected, and that these are all."""
 
 
 class Look(NamedTuple):
@@ -84,7 +91,7 @@ class Changed(NamedTuple):
     """Something was revoked or shared: look it up."""
 
 
-Message: TypeAlias = Committed | Reached | Present | Who | Look | Alive | Leaving | Changed
+Message: TypeAlias = Committed | Reached | Present | Only | Who | Look | Alive | Leaving | Changed
 
 _PLAIN: Final[dict[int, Message]] = {
     WHO: Who(),
@@ -106,6 +113,9 @@ def encode(message: Message) -> bytes:
         return wire.uint(REACHED) + wire.uint(message.document_id) + wire.uint(message.head)
     if isinstance(message, Present):
         return b"".join((wire.uint(PRESENT), wire.uint(len(message.people)), *map(_person, message.people)))
+    if isinstance(message, Only):
+        clients = message.clients
+        return b"".join((wire.uint(ONLY), wire.uint(len(clients)), *map(wire.uint, clients)))
     return wire.uint(_KINDS[type(message)])
 
 
@@ -127,6 +137,8 @@ def decode(payload: bytes) -> Message | None:
         return Reached(reader.uint(), reader.uint())
     if kind == PRESENT:
         return Present([_read_person(reader) for _ in range(reader.uint(MAX_PEOPLE))])
+    if kind == ONLY:
+        return Only([reader.uint() for _ in range(reader.uint(MAX_PEOPLE))])
     return _PLAIN.get(kind)
 
 

@@ -8,7 +8,7 @@ clients, says again who they are when it is asked, and takes them with it when i
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 from collabd.bridge.base import Bridge
@@ -19,6 +19,7 @@ from collabd.bridge.messages import (
     Leaving,
     Look,
     Message,
+    Only,
     Person,
     Present,
     Reached,
@@ -64,8 +65,8 @@ class Neighbour(Protocol):
     def hear_of(self, node: bytes, people: Sequence[Person]) -> None:
         """Another node says who is there."""
 
-    def lose(self, node: bytes) -> None:
-        """Another node is gone."""
+    def lose(self, node: bytes, but: Collection[int] = ()) -> None:
+        """Another node is gone from here, or all of its clients but these."""
 
     def say_who(self) -> None:
         """Tell the other nodes who is here."""
@@ -115,8 +116,10 @@ class Link:
             )
 
     def say_who(self) -> None:
-        """Tell of everybody who is connected here."""
-        self._tell(self._presence.told())
+        """Tell of everybody who is connected here, and that there is nobody else."""
+        people = [person for person in self._presence.told() if person.state is not None]
+        self._tell(people)
+        self._say(Only([person.client for person in people]))
 
     def catch_up(self) -> None:
         """What was told is not of this document: look what the store says."""
@@ -326,6 +329,8 @@ class Cluster:
             self.fall_behind(name)
         elif room is not None and isinstance(message, Present):
             room.hear_of(node, message.people)
+        elif room is not None and isinstance(message, Only):
+            room.lose(node, but=frozenset(message.clients))
         elif room is not None and isinstance(message, Who):
             room.say_who()
 

@@ -10,7 +10,7 @@ Other nodes speak for the clients that are connected to them. A client that two 
 one to which it came last: the other one did not notice yet that its connection is dead.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
@@ -105,9 +105,14 @@ class Presence:
             if (self._has_left(node, person) if person.state is None else self._is_there(node, person))
         ]
 
-    def lose(self, node: bytes) -> list[Entry]:
-        """Another node is gone, and its clients with it; the answer are the removals to broadcast here."""
-        gone = [client for client, elsewhere in self._elsewhere.items() if elsewhere.node == node]
+    def lose(self, node: bytes, but: Collection[int] = ()) -> list[Entry]:
+        """Another node is gone, and its clients with it, or all but some; the answer are the removals to
+        broadcast here."""
+        gone = [
+            client
+            for client, elsewhere in self._elsewhere.items()
+            if elsewhere.node == node and client not in but
+        ]
         for client in gone:
             del self._elsewhere[client]
         return [self._publish(client, 0, None) for client in gone]

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -651,10 +651,10 @@ class DocumentRoom(YRoom):
         if not self._has_ended:
             self._broadcast.spread(self._presence.hear(node, people))
 
-    def lose(self, node: bytes) -> None:
-        """Another node is gone, with those who were connected to it."""
+    def lose(self, node: bytes, but: Collection[int] = ()) -> None:
+        """Another node is gone, with those who were connected to it; or all of these but some clients."""
         if not self._has_ended:
-            self._broadcast.spread(self._presence.lose(node))
+            self._broadcast.spread(self._presence.lose(node, but))
 
     def say_who(self) -> None:
         """Tell other nodes who is connected here."""

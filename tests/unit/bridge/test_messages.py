@@ -11,6 +11,7 @@ from collabd.bridge.messages import (
     Leaving,
     Look,
     Message,
+    Only,
     Person,
     Present,
     Reached,
@@ -28,6 +29,7 @@ MESSAGES = (
     st.builds(Committed, NUMBERS, st.integers(1, 2**40), st.lists(st.binary(), min_size=1))
     | st.builds(Reached, NUMBERS, NUMBERS)
     | st.builds(Present, st.lists(PEOPLE))
+    | st.builds(Only, st.lists(NUMBERS))
     | st.sampled_from([Who(), Look(), Alive(), Leaving(), Changed()])
 )
 
@@ -50,7 +52,7 @@ def test_bytes_are_a_message_or_malformed(data: bytes) -> None:
     assert message is None or decode(encode(message)) == message
 
 
-@given(st.integers(8, 2**30), st.binary())
+@given(st.integers(9, 2**30), st.binary())
 def test_kinds_of_later_versions_are_passed_over(kind: int, rest: bytes) -> None:
     assert decode(wire.uint(kind) + rest) is None
 
@@ -67,6 +69,7 @@ def test_kinds_of_later_versions_are_passed_over(kind: int, rest: bytes) -> None
         ("05", Alive()),
         ("06", Leaving()),
         ("07", Changed()),
+        ("080205ac02", Only([5, 300])),
     ],
 )
 def test_nodes_of_other_versions_know_these_bytes(data: str, message: Message) -> None:

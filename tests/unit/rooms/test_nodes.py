@@ -413,6 +413,21 @@ async def test_an_interruption_loses_nobody(town: Town) -> None:
     await sees(ada, {2: "{}"})
 
 
+async def test_whose_leaving_was_not_heard_of_is_gone_once_something_else_is_heard(town: Town) -> None:
+    one, two = await town.node(), await town.node()
+    ada, ben, cem = await one.member(1), await two.member(2), await one.member(3)
+    ada.show("{}", 1)
+    cem.show("{}", 1)
+    await sees(ben, {1: "{}", 3: "{}"})
+    town.hub.faults = Faults(drop=1.0)
+    ada.leave()
+    await until(lambda: 1 not in present(cem))
+    await asyncio.sleep(0.1)  # nothing tells of what is not said
+    town.hub.faults = Faults()
+    cem.show("{}", 2)
+    await sees(ben, {3: "{}"})
+
+
 async def test_who_comes_back_on_another_node_is_not_removed_by_the_first(town: Town) -> None:
     one, two = await town.node(), await town.node()
     ada, ben = await one.member(1), await two.member(2, principal=Principal("ben", "Ben"))
