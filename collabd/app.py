@@ -218,15 +218,18 @@ def sqlite_file(url: str) -> Path | None:
     return None
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, serves: bool = False) -> Store:
     """The store that a setting names.
+
+    Args:
+        serves: whether it is for a server rather than for a command.
 
     Raises:
         SettingsError: there is no such kind of store.
     """
     path = sqlite_file(url)
     if path is not None:
-        return SQLiteStore(path)
+        return SQLiteStore(path, serves=serves)
     if url == MEMORY:
         return MemoryStore()
     if url.startswith(POSTGRES):
@@ -258,7 +261,7 @@ def create_app(
         authorize: decides what each principal may do with each document, instead of what the settings say.
     """
     settings = settings or Settings()
-    service = Service(settings, store, authorize)
+    service = Service(settings, store or open_store(settings.store, serves=True), authorize)
     cookies = Cookies(settings.public_url, settings.origins)
     socket = DocumentSocket(
         service.registry,

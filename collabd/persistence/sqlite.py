@@ -30,6 +30,7 @@ from collabd.memos import Memo
 
 from . import (
     rows,
+    sqlite_ahead,
     sqlite_backup,
     sqlite_history,
     sqlite_log,
@@ -56,9 +57,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_GROUP_BYTES: Final = 8 * 1024 * 1024
-CHECKPOINT_PAGES: Final = 4_000
-"""How far the write-ahead log grows, in pages of 4 KB, before it is copied into the file. Pages that commits
-write again and again until then are copied once."""
 BUSY_TIMEOUT: Final = 1.0
 RETRY_AFTER: Final = 0.1
 MAX_RETRY_AFTER: Final = 2.0
@@ -92,11 +90,14 @@ class SQLiteStore:
 
     Args:
         path: where the database is, or will be made. Beside it lies ``<path>.lock``, held as long as the
-        store is open.
+            store is open.
+        serves: whether it is opened for long and for many commits, so that it is worth some time at the start
+            to have them quicker.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, serves: bool = False) -> None:
         self._path = path
+        self._serves = serves
         self._jobs: queue.SimpleQueue[_Append | _Call | _Stop] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._heads: dict[int, int] = {}
@@ -319,7 +320,7 @@ class SQLiteStore:
 
     def _run(self, opened: "asyncio.Future[bool]") -> None:
         try:
-            connection, was_interrupted = _connect(self._path)
+            connection, was_interrupted = _connect(self._path, self._serves)
         except Exception as error:
             self._answer([(opened, error)])
             return
@@ -467,18 +468,19 @@ def _own(path: Path) -> Any:
     return lock
 
 
-def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+def _connect(path: Path, serves: bool) -> tuple[sqlite3.Connection, bool]:
     """Open the file; and whether a process before ended without closing it."""
+    connection = _opened(path)
     try:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT)
-    except sqlite3.Error as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
-    try:
-        sqlite_schema.prepare(connection)
+        if sqlite_schema.prepare(connection):
+            connection.close()
+            connection = _opened(path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = FAST")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {sqlite_ahead.CHECKPOINT_PAGES}")
+        if serves:
+            sqlite_ahead.write_ahead(connection, path)
         running = connection.execute("SELECT value FROM about WHERE key = 'running'").fetchone()
         connection.execute(SAY_RUNNING, (1,))
     except sqlite3.Error as error:
@@ -488,6 +490,13 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
         connection.close()
         raise
     return connection, running is not None and running[0] != 0
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from error
 
 
 def _settle(answers: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:

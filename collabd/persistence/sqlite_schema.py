@@ -154,8 +154,12 @@ def memos(db: Database) -> None:
     db.execute("CREATE INDEX memo_ends ON memos (expires_at)")
 
 
-def prepare(connection: sqlite3.Connection) -> None:
+def prepare(connection: sqlite3.Connection) -> bool:
     """Bring the schema up to date.
+
+    Returns:
+        whether it was changed. Then go on with another connection: sqlite-utils leaves a statement under way
+        over this one until Python collects garbage, and nothing is written back from the log so long.
 
     Raises:
         StoreError: the file was written by a program too new for this one, or is not a collabd database.
@@ -177,6 +181,9 @@ def prepare(connection: sqlite3.Connection) -> None:
         else:
             # Lets compaction give space back; it can be chosen for an empty file only.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if not migrations.pending(db):
+            return False
         migrations.apply(db)
+        return True
     except sqlite3.Error as error:
         raise StoreError(f"the file cannot be used: {error}") from error
