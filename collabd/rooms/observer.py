@@ -24,7 +24,8 @@ class Observer(Protocol):
         """A room's batch of ``size`` bytes became durable, ``seconds`` after it was handed to the log."""
 
     def delivered(self, updates: int, seconds: float) -> None:
-        """Updates are on their way to everybody else, ``seconds`` after they came."""
+        """Updates are on their way to everybody else, to the last of a crowd too, ``seconds`` after they
+        came."""
 
     def redundant(self, updates: int) -> None:
         """Updates arrived that brought nothing new."""

@@ -46,7 +46,7 @@ from .ahead import Ahead
 from .broadcast import PresenceBroadcast
 from .channel import serve_channel
 from .cluster import Cluster
-from .delays import Delays
+from .delays import Delays, Turn, delivered
 from .loading import LARGE_UPDATE, Loaded, checked, load, read_missed
 from .names import claimed_name
 from .observer import Observer
@@ -55,6 +55,7 @@ from .packing import Packable, send_packed
 from .peer import Peer, next_number
 from .presence import Presence
 from .progress import Progress
+from .relay import CROWD, CrowdRelay
 from .replica import EMPTY_STATE_VECTOR, Replica, ReplicaBroken
 from .slices import PAUSE_SECONDS, Clock, Slices
 from .stamps import stamped
@@ -121,6 +122,7 @@ class DocumentRoom(YRoom):
         "_clock",
         "_compact",
         "_compacting",
+        "_crowd",
         "_delays",
         "_flush_is_due",
         "_handed_over_at",
@@ -200,6 +202,8 @@ class DocumentRoom(YRoom):
         self._ahead = Ahead()
         self._peers: dict[int, Peer] = {}
         self._broadcast = PresenceBroadcast(self._presence, self._peers, self._loop)
+        self._crowd: CrowdRelay | None = None
+        """Made when there is a crowd for the first time."""
         self._authors: dict[int, Author] = {}
         """Who wrote what is not committed yet, and who may write."""
         self._waiting: dict[int, asyncio.Future[int]] = {}
@@ -437,6 +441,8 @@ class DocumentRoom(YRoom):
             self._postponed.append((peer, state_vector))
             return 0.0
         started = self._clock()
+        if self._crowd is not None:
+            self._crowd.catch_up(peer)
         if state_vector == EMPTY_STATE_VECTOR:
             frames = [self._whole.frame(self._replica)]
         else:
@@ -786,8 +792,11 @@ class DocumentRoom(YRoom):
         # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
         for update in settled.integrated:
             self._relay([(NOBODY, update)], update)
-        for updates, seconds in self._delays.deliver(self._clock()):
-            self._observer.delivered(updates, seconds)
+        turns = self._delays.settle()
+        if self._crowd is not None and self._crowd.is_due:
+            self._crowd.then(partial(self._on_relayed, turns))
+        else:
+            self._tell_delays(turns)
         for number, count in settled.acknowledge.items():
             peer = self._peers.get(number)
             if peer is not None and peer.acknowledges:
@@ -828,15 +837,29 @@ class DocumentRoom(YRoom):
         if not self._peers:
             return
         authors = {author for author, _ in updates}
-        only_author = authors.pop() if len(authors) == 1 else None
         if merged is not None:
             frames = [Frame(messages.update_frame(merged))]
         else:
             frames = [Frame(messages.update_frame(update)) for _, update in updates]
+        if len(self._peers) > CROWD or (self._crowd is not None and self._crowd.is_due):
+            if self._crowd is None:
+                self._crowd = CrowdRelay(self._peers, self._state, self._loop)
+            self._crowd.relay(frames, authors)
+            return
+        only_author = authors.pop() if len(authors) == 1 else None
         for frame in frames:
             for number, peer in self._peers.items():
                 if number != only_author:
                     peer.send(frame)
+
+    def _on_relayed(self, turns: Sequence[Turn]) -> None:
+        """All of a crowd have been sent what was settled."""
+        self._tell_delays(turns)
+        self._progress.set()
+
+    def _tell_delays(self, turns: Sequence[Turn]) -> None:
+        for updates, seconds in delivered(turns, self._clock()):
+            self._observer.delivered(updates, seconds)
 
     # Compaction, rebuilding, the end
 
@@ -939,6 +962,8 @@ class DocumentRoom(YRoom):
             return
         self._has_ended = True
         self._refusal = error
+        if self._crowd is not None:
+            self._crowd.finish()
         for peer in list(self._peers.values()):
             peer.close(error)
         self._broadcast.close()
@@ -964,8 +989,12 @@ class DocumentRoom(YRoom):
 
     async def flushed(self) -> None:
         """Return when all that was received so far is committed, applied and sent."""
-        while not self._has_ended and not (self._state.is_settled and not self._tasks):
+        while not self._has_ended and (not self._state.is_settled or self._tasks or self._is_relaying):
             await self._progress.wait()
+
+    @property
+    def _is_relaying(self) -> bool:
+        return self._crowd is not None and self._crowd.is_due
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -64,6 +64,13 @@ class ManualLoop:
     def get_debug(self) -> bool:
         return False
 
+    def turn(self) -> None:
+        """Do what is due, but nothing that becomes due by that."""
+        for timer in [timer for timer in self._timers if timer.when() <= self.now]:
+            if not timer.cancelled():
+                self._timers.remove(timer)
+                timer._run()
+
     def advance(self, seconds: float = 0.0) -> None:
         """Let time pass, and do what becomes due, in order."""
         until = self.now + seconds

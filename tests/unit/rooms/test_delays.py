@@ -1,6 +1,6 @@
 """How long edits take is told for each turn of the event loop in which some came."""
 
-from collabd.rooms.delays import Delays
+from collabd.rooms.delays import Delays, delivered
 
 from .kit import House, Member, turns
 
@@ -14,12 +14,12 @@ def test_updates_count_from_the_turn_in_which_they_came() -> None:
     delays.end_turn(3)
     delays.begin_turn(12.0)
     delays.end_turn(4)
-    assert list(delays.deliver(12.5)) == [(2, 2.5)]
+    assert list(delivered(delays.settle(), 12.5)) == [(2, 2.5)]
     delays.begin_turn(13.0)
     delays.end_turn(4)
     delays.hand_over()
-    assert list(delays.deliver(15.0)) == [(3, 4.0), (1, 3.0)]
-    assert list(delays.deliver(16.0)) == []
+    assert list(delivered(delays.settle(), 15.0)) == [(3, 4.0), (1, 3.0)]
+    assert list(delivered(delays.settle(), 16.0)) == []
 
 
 async def test_a_room_tells_how_long_its_edits_took() -> None:
