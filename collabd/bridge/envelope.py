@@ -19,7 +19,6 @@ numbered themselves, or be reasons to look something up. What is sent can be rea
 TLS. Nodes whose clocks are further apart than the tolerance refuse each other.
 """
 
-import hashlib
 import hmac
 import secrets
 import struct
@@ -87,7 +86,7 @@ class Sealer:
     """
 
     def __init__(self, key: bytes, node: bytes, clock: Clock) -> None:
-        self._key = _derived(key)
+        self._prover = _Prover(key)
         self._node = node
         self._clock = clock
         self._numbers: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -102,7 +101,7 @@ class Sealer:
         number = self._next(channel, now)
         header = _HEADER.pack(VERSION, self._node, number, max(0, int(now * 1000)))
         body = b"".join((header, *map(wire.octets, payloads)))
-        return body + _proof(self._key, channel, body)
+        return body + self._prover.proof(channel, body)
 
     def skip(self, channel: str) -> None:
         """Leave out a number: who follows the channel finds that something is missing."""
@@ -136,7 +135,7 @@ class Opener:
     """
 
     def __init__(self, key: bytes, node: bytes, clock: Clock) -> None:
-        self._key = _derived(key)
+        self._prover = _Prover(key)
         self._node = node
         self._clock = clock
         self._last: OrderedDict[tuple[str, bytes], tuple[int, float]] = OrderedDict()
@@ -151,7 +150,7 @@ class Opener:
         if node == self._node:
             return Refusal.OWN
         body = data[:-_PROOF_BYTES]
-        if not hmac.compare_digest(_proof(self._key, channel, body), data[-_PROOF_BYTES:]):
+        if not hmac.compare_digest(self._prover.proof(channel, body), data[-_PROOF_BYTES:]):
             return Refusal.FORGED
         now = self._clock()
         if abs(now - sent / 1000) > TOLERANCE:
@@ -195,16 +194,22 @@ class Envelopes:
         self.opener = Opener(key, self.node, clock)
 
 
-def _derived(key: bytes) -> bytes:
-    """A key that proves nothing but envelopes, whatever else the cluster's key is used for."""
-    if len(key) < MIN_KEY_BYTES:
-        raise ValueError(f"the cluster's key has {len(key)} bytes, and needs {MIN_KEY_BYTES}")
-    return hmac.digest(key, b"collabd bridge", hashlib.sha256)
+class _Prover:
+    """Proves that bytes come from somebody who has the key, which is set up once: that takes longest."""
 
+    def __init__(self, key: bytes) -> None:
+        if len(key) < MIN_KEY_BYTES:
+            raise ValueError(f"the cluster's key has {len(key)} bytes, and needs {MIN_KEY_BYTES}")
+        # Whatever else the key is used for, this one proves nothing but envelopes.
+        own = hmac.digest(key, b"collabd bridge", "sha256")
+        self._fresh = hmac.new(own, digestmod="sha256")
 
-def _proof(key: bytes, channel: str, body: bytes) -> bytes:
-    name = channel.encode(errors="surrogatepass")
-    return hmac.digest(key, wire.octets(name) + body, "sha256")[:_PROOF_BYTES]
+    def proof(self, channel: str, body: bytes) -> bytes:
+        """The proof for an envelope's body."""
+        proving = self._fresh.copy()
+        proving.update(wire.octets(channel.encode(errors="surrogatepass")))
+        proving.update(body)
+        return proving.digest()[:_PROOF_BYTES]
 
 
 def _unpacked(body: bytes) -> list[bytes]:

@@ -16,7 +16,7 @@ from redis.crc import key_slot
 from .base import Figures
 from .intake import Intake
 from .outgoing import Outgoing
-from .redis_link import Link, Timing, reason
+from .redis_link import Link, Timing, pack, reason
 from .redis_url import Address, AnyLink
 
 SENT_AT_ONCE: Final = 256 * 1024
@@ -67,18 +67,11 @@ class Shard:
         self._figures = figures
         self._timing = timing
         self._on_lost = on_lost
-        self._connection = connect()
         self._following = Link(
-            self._connection,
-            timing,
-            take=self._take_orders,
-            on_reply=self._on_event,
-            on_lost=self._lose,
+            connect(), timing, take=self._take_orders, on_reply=self._on_event, on_lost=self._lose
         )
-        publishing = connect()
-        self._pack = publishing.pack_commands
         self._publishing = Link(
-            publishing, timing, take=self._take_messages, on_reply=self._on_answer, on_lost=self._lose
+            connect(), timing, take=self._take_messages, on_reply=self._on_answer, on_lost=self._lose
         )
         self._verbs = (b"SSUBSCRIBE", b"SUNSUBSCRIBE") if sharded else (b"SUBSCRIBE", b"UNSUBSCRIBE")
         self._publish_verb = b"SPUBLISH" if sharded else b"PUBLISH"
@@ -150,17 +143,16 @@ class Shard:
             self._publishing.wake()
 
     def _take_messages(self) -> Sequence[bytes]:
-        commands: list[tuple[bytes, bytes, bytes]] = []
+        packed = []
         if self._probe_due:
             self._probe_due = False
-            commands.append((self._publish_verb, self._probe, b""))
-        for channel, sealed, _ in self._outgoing.take(SENT_AT_ONCE):
-            commands.append(
-                (self._publish_verb, self._prefix + channel.encode(errors="surrogatepass"), sealed)
-            )
+            packed.append(pack(self._publish_verb, self._probe, b""))
+        for channel, envelope, _ in self._outgoing.take(SENT_AT_ONCE):
+            name = self._prefix + channel.encode(errors="surrogatepass")
+            packed.append(pack(self._publish_verb, name, envelope))
             self._figures.commands += 1
-        self._unanswered += len(commands)
-        return self._pack(commands) if commands else ()
+        self._unanswered += len(packed)
+        return packed
 
     def _on_answer(self, reply: Any) -> None:
         self._unanswered -= 1
@@ -217,8 +209,8 @@ class Shard:
         orders, self._orders = self._orders, []
         packed: list[bytes] = []
         for follow, group in groupby(orders, lambda order: order[0]):
-            for names in self._grouped(name for _, name in group):
-                packed += self._connection.pack_command(self._verbs[0 if follow else 1], *names)
+            verb = self._verbs[0 if follow else 1]
+            packed += [pack(verb, *names) for names in self._grouped(name for _, name in group)]
         return packed
 
     def _grouped(self, names: Iterable[bytes]) -> Iterable[list[bytes]]:

@@ -13,7 +13,7 @@ belong to any.
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from redis.asyncio.connection import (
@@ -56,12 +56,20 @@ SERVER_PORT: Final = 6379
 _SCHEMES: Final = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
 
 
-class Abortable:
-    """Adds to a connection of redis-py that it can be dropped at once. Closing one waits until all that was
-    written is sent, which is for ever if the server reads nothing any more."""
+class Reachable:
+    """Adds to a connection of redis-py that it can be used without its streams, and be dropped at once:
+    closing one waits until all that was written is sent, which is for ever if the server reads nothing."""
 
     __slots__ = ()
     _writer: asyncio.StreamWriter | None
+
+    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        """Give what is received from now on to ``protocol``; nothing is, before something is asked."""
+        if self._writer is None:
+            raise ConnectionError("the connection is closed")
+        transport = cast(asyncio.Transport, self._writer.transport)
+        transport.set_protocol(protocol)
+        return transport
 
     def abort(self) -> None:
         """Drop the connection and all that was written and not sent."""
@@ -69,15 +77,15 @@ class Abortable:
             self._writer.transport.abort()
 
 
-class TcpLink(Abortable, Connection):
+class TcpLink(Reachable, Connection):
     """Without encryption."""
 
 
-class TlsLink(Abortable, SSLConnection):
+class TlsLink(Reachable, SSLConnection):
     """With encryption."""
 
 
-class UnixLink(Abortable, UnixDomainSocketConnection):
+class UnixLink(Reachable, UnixDomainSocketConnection):
     """On this machine."""
 
 

@@ -66,7 +66,7 @@ class RedisPlace:
         self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
     ) -> tuple[Bridge, Hearer]:
         proxy, url = await self._stack.enter_async_context(proxied(self._url))
-        timing = Timing(patience=WAIT_SECONDS, longest_pause=0.1)
+        timing = Timing(patience=WAIT_SECONDS, flush=WAIT_SECONDS, longest_pause=0.1)
         bridge, hearer = RedisBridge(url, key, prefix=self._prefix, limits=limits, timing=timing), Hearer()
         self._proxies[bridge] = proxy
         if started:

@@ -51,13 +51,13 @@ def test_everything_is_taken_in_order_and_nothing_is_left(sent: list[tuple[str, 
 
 @given(SENT)
 def test_never_more_waits_than_may(sent: list[tuple[str, bytes]]) -> None:
-    line = Line(Limits(size=60, count=8, payload=20))
+    line = Line(Limits(size=30, count=8, payload=20))
     dropped = 0
     for channel, payload in sent:
         added = line.outgoing.add(channel, payload)
         dropped += not added or len(payload) > 20
         assert len(line.outgoing) <= 8
-        assert line.outgoing.size <= 60
+        assert line.outgoing.size <= 30
     line.take()
     assert line.figures.dropped == dropped
     assert len(line.heard) == len(sent) - dropped
