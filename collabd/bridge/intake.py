@@ -28,7 +28,7 @@ class Intake:
         opened = self._opener.open(channel, data)
         if isinstance(opened, Refusal):
             if opened is not Refusal.OWN:
-                self._figures.refused[opened] += 1
+                self._refuse(channel, opened)
             return
         node, payloads, missed = opened
         self._figures.received += len(payloads)
@@ -38,6 +38,17 @@ class Intake:
             self._listener.received(channel, node, payloads, missed)
         except Exception:
             logger.exception("a message of channel %r could not be taken in", channel)
+
+    def _refuse(self, channel: str, why: Refusal) -> None:
+        self._figures.refused[why] += 1
+        times = self._figures.refused[why]
+        # Somebody should look at clocks and keys, and nobody can fill the log.
+        if why is not Refusal.LATE and times == 10 ** (len(str(times)) - 1):
+            logger.warning(
+                "messages of other nodes are not let in, the %d. of channel %r: %s",
+                times, channel, why,
+                extra={"event": "bridge-refused", "reason": str(why), "times": times},
+            )  # fmt: skip
 
     def subscribed(self, channel: str) -> None:
         """A subscription nobody waits for any more stands."""

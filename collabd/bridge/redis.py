@@ -207,7 +207,7 @@ class RedisBridge:
             intake=intake,
             figures=self.figures,
             timing=self._timing,
-            on_lost=lambda _, why: self._go_down(intake, why),
+            on_lost=lambda why: self._go_down(intake, why),
         )
 
     def _go_up(self, intake: Intake) -> None:

@@ -53,7 +53,7 @@ class Shard:
         intake: Intake,
         figures: Figures,
         timing: Timing,
-        on_lost: Callable[["Shard", str], None],
+        on_lost: Callable[[str], None],
     ) -> None:
         self.address = address
         self.is_ready = False
@@ -274,7 +274,7 @@ class Shard:
     def _lose(self, why: str) -> None:
         if not self.is_lost:
             self._give_up(why)
-            self._on_lost(self, why)
+            self._on_lost(why)
 
     def _give_up(self, why: str) -> None:
         self.is_lost = True

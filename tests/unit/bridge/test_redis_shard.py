@@ -28,7 +28,7 @@ def shard_of(hearer: Hearer, *, sharded: bool = False) -> Shard:
         intake=Intake(envelopes.opener, hearer, figures),
         figures=figures,
         timing=Timing(patience=0.001),
-        on_lost=lambda shard, why: None,
+        on_lost=lambda why: None,
     )
 
 
@@ -100,7 +100,7 @@ async def test_sharded_channels_share_a_command_only_within_a_slot(hearer: Heare
 async def test_when_a_server_is_lost_nobody_waits_for_it(hearer: Hearer) -> None:
     lost: list[str] = []
     shard = shard_of(hearer)
-    shard._on_lost = lambda _, why: lost.append(why)
+    shard._on_lost = lost.append
     shard.want_also(b"notes", "notes")
     assert not await shard.stands(b"notes")
     shard._lose("gone")
