@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -482,3 +483,36 @@ async def test_what_makes_no_sense_is_passed_over(town: Town) -> None:
     ada.type("hello")
     await town.calm(ada, ben)
     assert ben.text == "hello"
+
+
+class Tomorrows:
+    """The end of a node of a later version, which says more than is known today."""
+
+    def __init__(self, bridge: LocalBridge) -> None:
+        self._bridge = bridge
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bridge, name)
+
+    def publish(self, channel: str, payload: bytes) -> None:
+        self._bridge.publish(channel, b"\x7fsomething new")
+        self._bridge.publish(channel, payload + b"more of it")
+
+
+async def test_a_node_of_a_later_version_is_understood(town: Town) -> None:
+    one = await town.node()
+    later = Node(town.store, town.hub.bridge(), town.clock)
+    await later.start(Tomorrows(later.bridge))
+    town.nodes.append(later)
+    ada, ben = await one.member(1), await later.member(2)
+    ben.show('{"name":"Ben"}', 1)
+    await sees(ada, {2: '{"name":"Ben"}'})
+    for word in ("a ", "b "):
+        for member in (ada, ben):
+            member.type(word)
+            await town.calm(ada, ben)
+    assert ada.text == ben.text
+    assert len(ada.text.split()) == 4
+    assert town.reads == 0, "it was all understood"
+    ben.leave()
+    await sees(ada, {})
