@@ -72,6 +72,9 @@ def _usable(told: Mapping[str, Any]) -> Any:
     keys = [
         key
         for key in told["keys"]
-        if key.get("kty") in ("RSA", "EC", "OKP") and key.get("use", "sig") == "sig" and "d" not in key
+        if isinstance(key, Mapping)
+        and key.get("kty") in ("RSA", "EC", "OKP")
+        and key.get("use", "sig") == "sig"
+        and "d" not in key
     ]
     return {"keys": keys}
