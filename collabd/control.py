@@ -10,25 +10,18 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
-import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 from collabd.errors import CollabdError, MalformedInput, ShuttingDown, StoreError
 from collabd.operations import Event, Host, OperationFailed, perform
+from collabd.sockets import private, short
 
 logger = logging.getLogger(__name__)
 
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes of a request, and of an event."""
-
-MAX_ADDRESS: Final = 107
-"""Bytes of a socket's path that the system takes."""
-
-DESCRIPTORS: Final = Path("/proc/self/fd")
-"""Where Linux shows open folders under short paths."""
 
 
 def socket_of(database: Path) -> Path:
@@ -45,11 +38,7 @@ async def taking_commands(path: Path, host: Host) -> AsyncIterator[None]:
     server = _Server(host)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            address = stack.enter_context(_short(path))
-            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-            path.unlink(missing_ok=True)
-            listener.bind(address)
-            path.chmod(0o600)  # before anybody can connect
+            listener = stack.enter_context(private(path))
             listening = await asyncio.start_unix_server(server.serve, sock=listener, limit=MAX_LINE)
         except (OSError, StoreError) as error:
             logger.warning("commands cannot reach this server: %s: %s", path, error)
@@ -59,7 +48,7 @@ async def taking_commands(path: Path, host: Host) -> AsyncIterator[None]:
             yield
         finally:
             listening.close()
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # before what goes on now is given up
             await server.close()
 
 
@@ -166,7 +155,7 @@ class Connection:
             OSError: nobody listens there.
             StoreError: the path is too long for this system.
         """
-        with _short(path) as address:
+        with short(path) as address:
             return cls(*await asyncio.open_unix_connection(address, limit=MAX_LINE))
 
     async def perform(self, operation: str, arguments: Mapping[str, Any]) -> AsyncGenerator[Event]:
@@ -192,25 +181,3 @@ class Connection:
     def close(self) -> None:
         """Hang up."""
         self._writer.close()
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Generator[str]:
-    """A name for a socket's path that the system takes, valid in the block.
-
-    Raises:
-        StoreError: there is none.
-    """
-    if len(os.fsencode(path)) <= MAX_ADDRESS:
-        yield str(path)
-        return
-    if not DESCRIPTORS.is_dir():
-        raise StoreError(f"the path of a socket has at most {MAX_ADDRESS} bytes, and {path} has more")
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        address = str(DESCRIPTORS / str(folder) / path.name)
-        if len(os.fsencode(address)) > MAX_ADDRESS:
-            raise StoreError(f"the name of a socket has at most {MAX_ADDRESS - 20} bytes: {path.name}")
-        yield address
-    finally:
-        os.close(folder)
