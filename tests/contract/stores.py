@@ -8,6 +8,7 @@ from collabd.persistence.memory import MemoryStore
 from collabd.persistence.postgres import PostgresStore
 from collabd.persistence.sqlite import SQLiteStore
 from tests.support import postgres
+from tests.support.served import ServedStore
 
 StoreFactory = Callable[[Path], Store]
 
@@ -15,6 +16,7 @@ STORES: dict[str, StoreFactory] = {
     "memory": lambda directory: MemoryStore(),
     "sqlite": lambda directory: SQLiteStore(directory / "documents.db"),
     "postgres": lambda directory: PostgresStore(postgres.new_database()),
+    "remote": ServedStore,
 }
 
 

@@ -17,6 +17,7 @@ from collabd.persistence.memory import MemoryStore
 from collabd.persistence.postgres import PostgresStore
 from collabd.persistence.sqlite import SQLiteStore
 from tests.support.postgres import new_database
+from tests.support.served import ServedStore
 
 T = TypeVar("T")
 
@@ -185,7 +186,16 @@ class PostgresComparison(Comparison):
         return PostgresStore(place)
 
 
+class RemoteComparison(SQLiteComparison):
+    """With SQLite, owned by another event loop."""
+
+    def store_in(self, place: str) -> Store:
+        return ServedStore(Path(place))
+
+
 SQLiteComparison.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
 PostgresComparison.TestCase.settings = settings(max_examples=10, stateful_step_count=25)
+RemoteComparison.TestCase.settings = settings(max_examples=10, stateful_step_count=25)
 TestSQLiteAgrees = SQLiteComparison.TestCase
 TestPostgresAgrees = PostgresComparison.TestCase
+TestRemoteAgrees = RemoteComparison.TestCase
