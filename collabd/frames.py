@@ -42,26 +42,36 @@ class Link(asyncio.Protocol):
         received: is called with kind, number and body of each message. What it raises ends the connection.
         lost: is called once, when the connection has ended, whoever ended it. Nothing is received
             afterwards, and what is sent is dropped.
+        eased: is called when the other end has taken in most of a backlog that had become large.
     """
 
-    def __init__(self, received: Callable[[int, int, bytes], None], lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        received: Callable[[int, int, bytes], None],
+        lost: Callable[[], None],
+        eased: Callable[[], None] = lambda: None,
+    ) -> None:
         self._received = received
         self._lost = lost
+        self._eased = eased
         self._transport: asyncio.Transport | None = None
         self._rest = bytearray()
         """The beginning of a message of which the end is still to come."""
         self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
         self._flush: asyncio.Handle | None = None
         self._ended = asyncio.Event()
 
     @property
     def backlog(self) -> int:
         """Bytes that were sent, and that the other end has not taken yet."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        written = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return written + self._outgoing_size
 
     def send(self, message: bytes) -> None:
         """Send what :func:`frame` made, at the end of this turn of the loop. Never waits."""
         self._outgoing.append(message)
+        self._outgoing_size += len(message)
         if self._flush is None:
             self._flush = asyncio.get_running_loop().call_soon(self._write)
 
@@ -81,7 +91,7 @@ class Link(asyncio.Protocol):
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
-        outgoing, self._outgoing = self._outgoing, []
+        outgoing, self._outgoing, self._outgoing_size = self._outgoing, [], 0
         if outgoing and self._transport is not None and not self._transport.is_closing():
             self._transport.writelines(outgoing)
 
@@ -94,8 +104,11 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
         self._ended.set()
-        self._outgoing.clear()
         self._lost()
+
+    def resume_writing(self) -> None:
+        """Called by the event loop."""
+        self._eased()
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""

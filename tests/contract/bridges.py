@@ -1,18 +1,24 @@
 """The bridges that keep one contract, each with a way to cut a node off."""
 
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Protocol
 
 from collabd.bridge.base import Bridge
+from collabd.bridge.hub import passing_on
 from collabd.bridge.local import Hub, LocalBridge
 from collabd.bridge.outgoing import Limits
 from collabd.bridge.redis import RedisBridge
 from collabd.bridge.redis_link import Timing
+from collabd.bridge.workers import WorkersBridge
 from tests.support import valkey
 from tests.support.bridges import KEY, WAIT_SECONDS, Hearer
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy, proxied, proxied_socket
+
+HUB = "hub"
 
 
 class Place(Protocol):
@@ -83,6 +89,36 @@ class RedisPlace:
         self._proxies[bridge].refusing = False
 
 
+class WorkersPlace:
+    """A hub, with a proxy for each node before it."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._proxies: dict[Bridge, Proxy] = {}
+
+    async def node(
+        self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
+    ) -> tuple[Bridge, Hearer]:
+        path = self._folder / f"node {len(self._proxies)}"
+        proxy = await self._stack.enter_async_context(proxied_socket(self._folder / HUB, path))
+        bridge = WorkersBridge(path, key, limits=limits, patience=WAIT_SECONDS, longest_pause=0.1)
+        self._proxies[bridge] = proxy
+        hearer = Hearer()
+        if started:
+            self._stack.push_async_callback(bridge.close)
+            await bridge.start(hearer)
+            assert bridge.is_up
+        return bridge, hearer
+
+    async def cut(self, bridge: Bridge) -> None:
+        self._proxies[bridge].refusing = True
+        self._proxies[bridge].cut_all()
+
+    async def heal(self, bridge: Bridge) -> None:
+        self._proxies[bridge].refusing = False
+
+
 @asynccontextmanager
 async def _local() -> AsyncIterator[Place]:
     yield LocalPlace()
@@ -94,4 +130,15 @@ async def _redis() -> AsyncIterator[Place]:
         yield RedisPlace(stack)
 
 
-PLACES: dict[str, Callable[[], AbstractAsyncContextManager[Place]]] = {"local": _local, "redis": _redis}
+@asynccontextmanager
+async def _workers() -> AsyncIterator[Place]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with passing_on(Path(folder, HUB)), AsyncExitStack() as stack:
+            yield WorkersPlace(stack, Path(folder))
+
+
+PLACES: dict[str, Callable[[], AbstractAsyncContextManager[Place]]] = {
+    "local": _local,
+    "redis": _redis,
+    "workers": _workers,
+}

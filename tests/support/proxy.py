@@ -1,13 +1,18 @@
-"""A TCP proxy before a server that loses what it is told to lose."""
+"""A proxy before a server, over TCP or a Unix socket, that loses what it is told to lose."""
 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 Lost = Literal["question", "answer"]
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+"""Connects to the server."""
 
 
 class Proxy:
@@ -17,8 +22,8 @@ class Proxy:
     lost), or when the server's answer comes (the answer is lost).
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._connections: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.cut_at: bytes | None = None
@@ -42,7 +47,7 @@ class Proxy:
         if self.refusing:
             answer.close()
             return
-        server, question = await asyncio.open_connection(*self._target)
+        server, question = await self._connect()
         self._connections |= {answer, question}
         losing = asyncio.Event()
 
@@ -98,7 +103,7 @@ async def proxied(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[
     """A proxy before the server at ``url``, by default a database, and its own URL; with ``tls`` it is spoken
     to over that."""
     parts = urlsplit(url)
-    proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
+    proxy = Proxy(partial(asyncio.open_connection, parts.hostname or "127.0.0.1", parts.port or 5432))
     listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
     port = listening.sockets[0].getsockname()[1]
     user, at, _ = parts.netloc.rpartition("@")
@@ -106,5 +111,19 @@ async def proxied(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[
         yield proxy, urlunsplit(parts._replace(netloc=f"{user}{at}127.0.0.1:{port}"))
     finally:
         listening.close()
+        proxy.cut_all()
+        await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def proxied_socket(server: Path, path: Path) -> AsyncIterator[Proxy]:
+    """A proxy at ``path`` before the server at another path."""
+    proxy = Proxy(partial(asyncio.open_unix_connection, server))
+    listening = await asyncio.start_unix_server(proxy.serve, path)
+    try:
+        yield proxy
+    finally:
+        listening.close()
+        path.unlink(missing_ok=True)
         proxy.cut_all()
         await asyncio.sleep(0)

@@ -26,8 +26,9 @@ class End:
         self.messages: list[Message] = []
         self.losses = 0
         self.news = asyncio.Event()
+        self.eased = 0
         self._received = received
-        self.link = Link(self._on_message, self._on_loss)
+        self.link = Link(self._on_message, self._on_loss, self._on_ease)
 
     def _on_message(self, *message: object) -> None:
         self.messages.append(message)  # type: ignore[arg-type]
@@ -36,6 +37,10 @@ class End:
 
     def _on_loss(self) -> None:
         self.losses += 1
+        self.news.set()
+
+    def _on_ease(self) -> None:
+        self.eased += 1
         self.news.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -130,8 +135,11 @@ async def test_what_the_other_end_does_not_take_is_the_backlog() -> None:
     async with pair(one, two):
         assert one.link.backlog == 0
         one.link.send(frame(1, 1, b"x" * 8_000_000))
+        assert one.link.backlog > 8_000_000
         await asyncio.sleep(0)
-        assert one.link.backlog > 4_000_000
+        assert 4_000_000 < one.link.backlog < 8_000_000
+        assert one.eased == 0
+        await one.until(lambda: one.eased)
         await two.until(lambda: two.messages)
         assert one.link.backlog == 0
         two.link.abort()
