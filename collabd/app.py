@@ -117,6 +117,8 @@ class Service:
         self.rights = LiveRights(self.gate, time.monotonic)
         self.takes_commands = False
         """Whether a running service listens on the socket beside its file. To be set before it runs."""
+        self.tidies = True
+        """Whether a running service sees to it that nothing is kept longer than it should be."""
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -150,7 +152,9 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Open the store, serve, and come to rest."""
         async with self.opened(), self._listening():
-            tasks = [asyncio.create_task(self.keeper.run()), asyncio.create_task(self.rights.run())]
+            tasks = [asyncio.create_task(self.rights.run())]
+            if self.tidies:
+                tasks.append(asyncio.create_task(self.keeper.run()))
             try:
                 yield
             finally:
@@ -216,6 +220,11 @@ def sqlite_file(url: str) -> Path | None:
     if url.startswith(SQLITE) and len(url) > len(SQLITE):
         return Path(url.removeprefix(SQLITE))
     return None
+
+
+def is_shared(url: str) -> bool:
+    """Whether several processes can open the store that a setting names."""
+    return url.startswith(POSTGRES)
 
 
 def open_store(url: str, *, serves: bool = False) -> Store:

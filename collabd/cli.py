@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from collabd.errors import SettingsError
-from collabd.settings import CONFIG_FILE, Settings, flag, from_anywhere, is_loopback, load, refuse_exposure
+from collabd.settings import CONFIG_FILE, Settings, flag, from_anywhere, load, refuse_exposure
 from collabd.version import __version__
 
 
@@ -32,31 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: Settings) -> int:
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-
-    from collabd.app import create_app
-    from collabd.server import Server
+    from collabd.serving import serve
+    from collabd.supervisor import count_of, supervise
     from collabd.telemetry import set_up_logging
-    from collabd.web.arrivals import in_turn
-    from collabd.web.fastlane import FastLaneProtocol
-    from collabd.web.origins import trusted_hosts
 
     set_up_logging(settings.log_level, settings.log_format)
-    app = create_app(settings)
-    if is_loopback(settings.host) and not settings.insecure:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=trusted_hosts(settings.origins))
-    service = app.state.service
-    service.takes_commands = True
-    registry = service.registry
-    server = Server(
-        app,
-        settings,
-        service.drain,
-        lambda: not registry.has_peers,
-        http=in_turn(lambda: registry.turns),
-        websockets=FastLaneProtocol,
-    )
-    return server.serve_until_stopped()
+    return serve(settings) if count_of(settings) == 1 else supervise(settings)
 
 
 def parser() -> argparse.ArgumentParser:

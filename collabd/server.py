@@ -50,6 +50,7 @@ class Server(uvicorn.Server):
         *,
         http: str | type[asyncio.Protocol] = HTTP,
         websockets: str | type[asyncio.Protocol] = WEBSOCKETS,
+        announce: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare to serve.
 
@@ -59,6 +60,7 @@ class Server(uvicorn.Server):
             is_quiet: whether nobody is connected.
             http: what reads requests, in uvicorn's terms (``Config(http=…)``).
             websockets: what frames WebSocket messages, in uvicorn's terms (``Config(ws=…)``).
+            announce: is told once it serves, in one line, instead of stdout.
         """
         config = uvicorn.Config(
             _briefly(application),
@@ -80,31 +82,25 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._drain = drain
         self._garbage = Garbage(is_quiet)
+        self._announce = announce or say
         self.exit_code = 0
 
-    def serve_until_stopped(self) -> int:
-        """Serve until SIGINT or SIGTERM and return the exit code: 0 if everything received was committed."""
+    def serve_until_stopped(self, sockets: list[socket.socket] | None = None) -> int:
+        """Serve until SIGINT or SIGTERM and return the exit code: 0 if everything received was committed.
+        With ``sockets`` it listens on these, and not on what the settings say."""
         try:
-            self.run()
+            self.run(sockets)
         except SystemExit:  # uvicorn's way to say that it could not start, after logging why
             return 1
         return self.exit_code
 
-    @property
-    def address(self) -> str:
-        """What to open in a browser. Valid once started."""
-        port = self.servers[0].sockets[0].getsockname()[1]
-        host = "localhost" if self._settings.host in ("0.0.0.0", "::") else self._settings.host
-        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so on stdout in one line."""
+        """Start, and say so in one line."""
         await super().startup(sockets)
         if self.started:
             self._garbage.begin()
-            store = without_password(self._settings.store)
-            sys.stdout.write(f"collabd is serving {self.address}  (store: {store})\n")
-            sys.stdout.flush()
+            port = self.servers[0].sockets[0].getsockname()[1]
+            self._announce(greeting(self._settings, port))
 
     async def on_tick(self, counter: int) -> bool:
         """Do what uvicorn does ten times a second."""
@@ -147,6 +143,20 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def greeting(settings: Settings, port: int, workers: int = 1) -> str:
+    """What is said once everything serves: what to open in a browser, where documents are."""
+    host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
+    address = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    several = f", workers: {workers}" if workers > 1 else ""
+    return f"collabd is serving {address}  (store: {without_password(settings.store)}{several})"
+
+
+def say(line: str) -> None:
+    """Write a line to stdout."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _briefly(application: Application) -> Application:

@@ -37,14 +37,17 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    words: Mapping[str, int] | None = None,
 ) -> T:
-    """Declare a field of :class:`Settings`: its default, what it means, and which values make sense."""
+    """Declare a field of :class:`Settings`: its default, what it means, which values make sense, and which
+    words stand for numbers."""
     metadata = {
         "description": description,
         "unit": unit,
         "minimum": minimum,
         "maximum": maximum,
         "choices": choices,
+        "words": words or {},
     }
     field: T = dataclasses.field(default=default, metadata=metadata)
     return field
@@ -73,6 +76,14 @@ class Settings:
         "What carries messages between several servers of one database: `redis://` and the rest of a Redis' "
         "or Valkey's URL, `rediss://` with TLS, `redis+sentinel://` or `redis+cluster://`. Takes a `store` "
         "that servers can share.",
+    )
+    workers: int = setting(
+        1,
+        "How many processes serve, so that all processors of a machine are used; `auto`, or 0, is one for "
+        "each.",
+        minimum=0,
+        maximum=256,
+        words={"auto": 0},
     )
     insecure: bool = setting(
         False,
@@ -220,6 +231,8 @@ def load(
             source = f"{name} in {path}"
             if name not in fields:
                 raise SettingsError(f"{source} is not a setting{_meant(name, fields)}")
+            if isinstance(value, str):
+                value = fields[name].metadata["words"].get(value, value)
             values[name] = _check(fields[name], value, source)
 
     for variable, text in environment.items():
@@ -272,6 +285,9 @@ def flag(name: str) -> str:
 
 
 def _parse(field: "dataclasses.Field[Any]", text: str, source: str) -> str | int | float | bool:
+    words: Mapping[str, int] = field.metadata["words"]
+    if text in words:
+        return words[text]
     try:
         if field.type is bool:
             return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[

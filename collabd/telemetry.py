@@ -182,14 +182,23 @@ class Telemetry:
         self._refusals.labels(code).inc()
 
 
-def set_up_logging(level: str, form: Literal["text", "json"] | str, stream: TextIO | None = None) -> None:
-    """Send this process's log lines of at least ``level`` to ``stream`` (stderr), one record a line.
+def set_up_logging(
+    level: str,
+    form: Literal["text", "json"] | str,
+    stream: TextIO | None = None,
+    *,
+    worker: int | None = None,
+) -> None:
+    """Send this process's log lines of at least ``level`` to ``stream`` (stderr), one record a line; each
+    says which ``worker`` it comes from, if there are several.
 
     uvicorn is heard from WARNING up only: its INFO lines on WebSockets hold the query string, and so the
     tokens that providers put there, and its DEBUG lines hold what users write.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(json_formatter() if form == "json" else TextFormatter())
+    if worker is not None:
+        handler.addFilter(lambda record: bool(vars(record).setdefault("worker", worker)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -49,6 +49,22 @@ def test_every_setting_can_come_from_each_source(name: str, tmp_path: Path) -> N
     assert getattr(Settings(**made), name) == value
 
 
+def test_a_word_may_stand_for_a_number(tmp_path: Path) -> None:
+    write_config(tmp_path, 'workers = "auto"')
+    assert load({}, {}, tmp_path).workers == 0
+    assert load({"workers": "4"}, {"COLLABD_WORKERS": "auto"}, tmp_path).workers == 4
+    assert load({}, {"COLLABD_WORKERS": "auto"}).workers == 0
+    assert load({"workers": "auto"}, {}).workers == 0
+    for nonsense in ("automatic", "-1", "1.5", ""):
+        with pytest.raises(SettingsError, match="--workers"):
+            load({"workers": nonsense}, {})
+    write_config(tmp_path, 'port = "auto"')
+    with pytest.raises(SettingsError, match="not a whole number"):
+        load({}, {}, tmp_path)
+    with pytest.raises(SettingsError):
+        Settings(workers="auto")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["providers", "rules"])
 def test_tables_come_from_the_file_alone(name: str, tmp_path: Path) -> None:
     assert getattr(load({}, {}, tmp_path), name) == ()

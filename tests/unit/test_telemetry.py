@@ -160,3 +160,14 @@ def test_every_metric_is_documented() -> None:
         name = family.name + ("_total" if family.type == "counter" else "")
         row = f"| `{name}` | {family.type} | {family.documentation} |"
         assert row in page, f"docs/operations.md should hold the line\n{row}"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_says_which_worker_it_comes_from(form: str, stream: io.StringIO) -> None:
+    set_up_logging("info", form, stream, worker=2)
+    logging.getLogger("collabd").info("joined", extra={"document": "notes"})
+    line = stream.getvalue()
+    if form == "json":
+        assert json.loads(line)["worker"] == 2
+    else:
+        assert line.endswith("INFO collabd: joined document=notes worker=2\n")

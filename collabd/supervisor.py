@@ -1,0 +1,261 @@
+"""Several processes that serve on one port, and the one that starts them.
+
+The supervisor listens for the workers: each has sockets of its own on the port, among which the system
+distributes connections. It keeps them open itself, so that whoever connects while a worker that died is
+replaced waits for the next one. It owns the store and serves it to the workers (except for PostgreSQL, which
+they use themselves), takes commands, and passes on what workers say to each other.
+
+A worker that ends is replaced, after a pause that grows if it did not last. When the supervisor is told to
+stop it tells the workers to, and waits for them; when it dies, they notice, and stop too.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+from uvicorn.loops.auto import auto_loop_factory
+
+from collabd.app import Service, is_shared
+from collabd.bridge.hub import passing_on
+from collabd.errors import CollabdError
+from collabd.persistence.served import serving
+from collabd.server import LAST_MINUTE_SECONDS, greeting, say
+from collabd.serving import Orders
+from collabd.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+STEADY_SECONDS: Final = 10.0
+"""A worker that lasted so long is replaced without delay."""
+PORT_SECONDS: Final = 1.0
+"""How long to wait for the port: workers whose supervisor was killed let go of it right away, but not at
+once."""
+DISTRIBUTES: Final[bool] = sys.platform == "linux"
+"""Whether the system distributes connections among sockets of one port."""
+GRACE_SECONDS: Final = LAST_MINUTE_SECONDS + 1.0
+"""How far past ``shutdown_seconds`` workers are ended by force."""
+
+
+def count_of(settings: Settings) -> int:
+    """How many processes serve."""
+    return settings.workers or _processors()
+
+
+def _processors() -> int:
+    usable = getattr(os, "sched_getaffinity", None)
+    return os.cpu_count() or 1 if usable is None else len(usable(0))
+
+
+def supervise(settings: Settings) -> int:
+    """Let several processes serve until SIGINT or SIGTERM; the exit code, 0 if all they received was
+    committed."""
+    supervisor = Supervisor(settings, count_of(settings))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(supervisor.run())
+
+
+class Supervisor:
+    """Starts workers, and replaces those that end.
+
+    Args:
+        count: how many there are to be.
+
+    Raises:
+        SettingsError: a setting makes no sense.
+    """
+
+    def __init__(self, settings: Settings, count: int) -> None:
+        self._settings = settings
+        self._count = count
+        self._service = Service(settings)
+        self._service.takes_commands = True
+        self._stopping = asyncio.Event()
+        self._ready: set[int] = set()
+        """Workers that served at least once."""
+        self._processes: dict[int, Process] = {}
+        self._failed = False
+
+    async def run(self) -> int:
+        """Let them serve until SIGINT or SIGTERM; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                listening = await self._listen(stack)
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="collabd-")))
+                store = None if is_shared(self._settings.store) else folder / "store"
+                if store is not None:
+                    self._service.store.is_shared = True  # with the workers
+                    await stack.enter_async_context(self._service.running())
+                    await stack.enter_async_context(serving(store, self._service.store))
+                await stack.enter_async_context(passing_on(folder / "hub"))
+                key = secrets.token_bytes(32)
+                orders = [
+                    Orders(
+                        number, self._settings, [one.fileno() for one in sockets], store, folder / "hub", key
+                    )
+                    for number, sockets in enumerate(listening, 1)
+                ]
+                port: int = listening[0][0].getsockname()[1]
+                await self._keep_all(orders, port, listening)
+        except (CollabdError, OSError) as error:
+            logger.error("%s", error)
+            return 1
+        return 1 if self._failed else 0
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._stopping.is_set() and number == signal.SIGINT:  # Ctrl-C once more
+            self._signal_all(signal.SIGKILL)
+        self._stopping.set()
+
+    async def _listen(self, stack: contextlib.AsyncExitStack) -> list[list[socket.socket]]:
+        host, port = self._settings.host, self._settings.port
+        deadline = asyncio.get_running_loop().time() + PORT_SECONDS
+        while True:
+            try:
+                return stack.enter_context(sockets_for(host, port, self._count))
+            except OSError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(0.05)
+
+    async def _keep_all(self, orders: list[Orders], port: int, listening: list[list[socket.socket]]) -> None:
+        keeping = [asyncio.create_task(self._keep(one, port)) for one in orders]
+        await self._stopping.wait()
+        for sockets in listening:
+            for one in sockets:
+                one.close()
+        self._signal_all(signal.SIGTERM)
+        late = (await asyncio.wait(keeping, timeout=self._settings.shutdown_seconds + GRACE_SECONDS))[1]
+        if late:
+            logger.critical("workers do not stop, and are ended by force")
+            self._signal_all(signal.SIGKILL)
+        await asyncio.gather(*keeping)
+
+    async def _keep(self, orders: Orders, port: int) -> None:
+        """Keep one worker running until the supervisor stops."""
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            began_at = loop.time()
+            serves, code = await self._run_once(orders, port)
+            if self._stopping.is_set():
+                self._failed = self._failed or (serves and code != 0)
+                return
+            if not serves and len(self._ready) < self._count:  # then others could not start either
+                self._failed = True
+                self._stopping.set()
+                return
+            logger.error(
+                "a worker ended and is replaced",
+                extra={"event": "worker-ended", "worker": orders.number, "code": code},
+            )
+            lasted = loop.time() - began_at
+            pause = FIRST_PAUSE if lasted >= STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+
+    async def _run_once(self, orders: Orders, port: int) -> tuple[bool, int | str]:
+        """Start a worker and wait for its end: whether it served, and how it ended."""
+        try:
+            process = await _start(orders)
+        except OSError as error:
+            return False, str(error)
+        self._processes[orders.number] = process
+        if self._stopping.is_set():
+            self._signal_all(signal.SIGTERM)
+        assert process.stdout is not None
+        serves = bool(await process.stdout.readline())
+        if serves:
+            self._note_ready(orders.number, port)
+        return serves, await process.wait()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(number)
+
+    def _note_ready(self, number: int, port: int) -> None:
+        if number not in self._ready:
+            self._ready.add(number)
+            if len(self._ready) == self._count:
+                say(greeting(self._settings, port, self._count))
+
+
+async def _start(orders: Orders) -> Process:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "collabd.serving",
+        stdin=PIPE,
+        stdout=PIPE,
+        env=environment,
+        pass_fds=orders.sockets,
+        start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which tells the workers
+    )
+    assert process.stdin is not None
+    with contextlib.suppress(ConnectionError):  # it ended already
+        process.stdin.write(orders.packed())
+        await process.stdin.drain()
+    return process
+
+
+@contextlib.contextmanager
+def sockets_for(host: str, port: int, count: int) -> Generator[list[list[socket.socket]]]:
+    """Sockets for ``count`` processes to listen on, one for each address of the host.
+
+    Where the system distributes connections among sockets of one port, each process gets its own; elsewhere
+    they are the same for all.
+
+    Raises:
+        OSError: somebody else listens there, or there is no such host.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with contextlib.ExitStack() as stack:
+        addresses = list(dict.fromkeys((family, address) for family, *_, address in found))
+        each: list[list[socket.socket]] = [[] for _ in range(count)]
+        for family, address in addresses:
+            # Whoever else listens there would share connections with us, and not know it either.
+            with _bound(family, address) as alone:
+                address = (address[0], alone.getsockname()[1], *address[2:])
+            if not DISTRIBUTES:
+                shared = stack.enter_context(_bound(family, address))
+                for sockets in each:
+                    sockets.append(shared)
+                continue
+            for sockets in each:
+                sockets.append(stack.enter_context(_bound(family, address, together=True)))
+        yield each
+
+
+def _bound(family: int, address: tuple[object, ...], *, together: bool = False) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if together:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(address)
+    except OSError as error:
+        one.close()
+        raise OSError(
+            error.errno, f"{address[0]}:{address[1]} cannot be listened on: {error.strerror}"
+        ) from None
+    return one
