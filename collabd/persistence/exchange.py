@@ -168,23 +168,19 @@ def _pack_authors(authors: Sequence[Author]) -> bytes:
     )
 
 
-def _unpack_authors(data: bytes) -> list[Author]:
+@lru_cache(1024)  # the same few write again and again
+def _unpack_authors(data: bytes) -> tuple[Author, ...]:
     reader = wire.Reader(data)
     authors: list[Author] = []
     while not reader.at_end:
         count = reader.uint()
-        authors += [_author(reader.octets())] * count
-    return authors
-
-
-@lru_cache(4096)  # the same few write again and again
-def _author_bytes(author: Author) -> bytes:
-    return wire.octets(json.dumps(author).encode())
+        authors += [Author(*json.loads(reader.octets()))] * count
+    return tuple(authors)
 
 
 @lru_cache(4096)
-def _author(data: bytes) -> Author:
-    return Author(*json.loads(data))
+def _author_bytes(author: Author) -> bytes:
+    return wire.octets(json.dumps(author).encode())
 
 
 # Operations

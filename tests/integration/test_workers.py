@@ -18,31 +18,11 @@ from tests.support.clients import WAIT_SECONDS, Client
 from tests.support.commands import Place
 from tests.support.server import RunningServer
 from tests.support.watching import becomes, exported_text
+from tests.support.workers import has_ended, workers_of
 
 pytestmark = pytest.mark.timeout(120)
 
 TWO = ("--workers", "2")
-
-
-def workers_of(server: RunningServer) -> list[int]:
-    """The ids of the processes that serve."""
-    supervisor = server.process.pid
-    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    return [pid for pid in map(int, children) if b"collabd.serving" in command_of(pid)]
-
-
-def command_of(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def serving(server: RunningServer, document: str) -> list[int]:

@@ -70,12 +70,12 @@ def test_values(value: Any) -> None:
 def test_batches(
     name: str, document_id: int | None, updates: list[bytes], authors: list[Author], revive: bool, first: bool
 ) -> None:
-    batch = Batch(name, document_id, updates, authors, revive, first)
-    assert exchange.unpack_batch(exchange.pack_batch(batch))._replace(authors=authors) == batch
+    batch = Batch(name, document_id, updates, tuple(authors), revive, first)
+    assert exchange.unpack_batch(exchange.pack_batch(batch)) == batch
 
 
 def test_authors_of_a_batch() -> None:
-    authors = [ADA, ADA, Author(1, "", ""), ADA]
+    authors = (ADA, ADA, Author(1, "", ""), ADA)
     packed = exchange.pack_batch(Batch("notes", None, [b"1"] * 4, authors, revive=False, first=False))
     assert exchange.unpack_batch(packed).authors == authors
 
