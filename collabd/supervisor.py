@@ -156,6 +156,7 @@ class Supervisor:
                 self._failed = self._failed or (serves and code != 0)
                 return
             if not serves and len(self._ready) < self._count:  # then others could not start either
+                logger.error("a worker could not start", extra={"worker": orders.number, "code": code})
                 self._failed = True
                 self._stopping.set()
                 return
