@@ -61,9 +61,10 @@ def _processors() -> int:
 def supervise(settings: Settings) -> int:
     """Let several processes serve until SIGINT or SIGTERM; the exit code, 0 if all they received was
     committed."""
-    supervisor = Supervisor(settings, count_of(settings))
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        return runner.run(supervisor.run())
+    with tempfile.TemporaryDirectory(prefix="collabd-") as folder:
+        supervisor = Supervisor(settings, count_of(settings), Path(folder))
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+            return runner.run(supervisor.run())
 
 
 class Supervisor:
@@ -71,14 +72,18 @@ class Supervisor:
 
     Args:
         count: how many there are to be.
+        folder: where sockets for them may be made, and nobody else may look.
 
     Raises:
         SettingsError: a setting makes no sense.
     """
 
-    def __init__(self, settings: Settings, count: int) -> None:
+    def __init__(self, settings: Settings, count: int, folder: Path) -> None:
         self._settings = settings
         self._count = count
+        self._hub = folder / "hub"
+        self._key = secrets.token_bytes(32)
+        self._store = None if is_shared(settings.store) else folder / "store"
         self._service = Service(settings)
         self._service.takes_commands = True
         self._stopping = asyncio.Event()
@@ -95,26 +100,22 @@ class Supervisor:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 listening = await self._listen(stack)
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="collabd-")))
-                store = None if is_shared(self._settings.store) else folder / "store"
-                if store is not None:
+                await stack.enter_async_context(passing_on(self._hub))
+                if self._store is not None:
                     self._service.store.is_shared = True  # with the workers
                     await stack.enter_async_context(self._service.running())
-                    await stack.enter_async_context(serving(store, self._service.store))
-                await stack.enter_async_context(passing_on(folder / "hub"))
-                key = secrets.token_bytes(32)
-                orders = [
-                    Orders(
-                        number, self._settings, [one.fileno() for one in sockets], store, folder / "hub", key
-                    )
-                    for number, sockets in enumerate(listening, 1)
-                ]
+                    await stack.enter_async_context(serving(self._store, self._service.store))
+                orders = [self._orders(*each) for each in enumerate(listening, 1)]
                 port: int = listening[0][0].getsockname()[1]
                 await self._keep_all(orders, port, listening)
         except (CollabdError, OSError) as error:
             logger.error("%s", error)
             return 1
         return 1 if self._failed else 0
+
+    def _orders(self, number: int, sockets: list[socket.socket]) -> Orders:
+        descriptors = [one.fileno() for one in sockets]
+        return Orders(number, self._settings, descriptors, self._store, self._hub, self._key)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stopping.is_set() and number == signal.SIGINT:  # Ctrl-C once more
