@@ -7,6 +7,7 @@ do; when its stdin ends, the supervisor is gone, and the worker stops. It says o
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -100,7 +101,7 @@ def _work() -> int:
     orders = Orders.unpacked(sys.stdin.buffer.readline())
     settings = orders.settings
     set_up_logging(settings.log_level, settings.log_format, worker=orders.number)
-    threading.Thread(target=_stop_with_the_supervisor, daemon=True).start()
+    threading.Thread(target=_stop_with_the_supervisor, args=[orders.hub.parent], daemon=True).start()
 
     def announce(line: str) -> None:
         os.write(said, f"{line}\n".encode())
@@ -112,9 +113,10 @@ def _work() -> int:
     return _server(app, settings, announce).serve_until_stopped(sockets)
 
 
-def _stop_with_the_supervisor() -> None:
+def _stop_with_the_supervisor(folder: Path) -> None:
     while os.read(0, 1024):
         pass
+    shutil.rmtree(folder, ignore_errors=True)  # it was killed, and has left its sockets
     os.kill(os.getpid(), signal.SIGTERM)
 
 

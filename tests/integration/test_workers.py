@@ -160,8 +160,10 @@ async def test_stopping_commits_and_closes_with_come_back(
     assert exported_text(running, "notes").split().count("all") == 2
 
 
-async def test_workers_do_not_outlive_their_supervisor(server: ServerFactory) -> None:
-    running = server(options=(*TWO, "--shutdown-seconds", "1"))
+async def test_workers_do_not_outlive_their_supervisor(server: ServerFactory, tmp_path: Path) -> None:
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    running = server(options=(*TWO, "--shutdown-seconds", "1"), environment={"TMPDIR": str(sockets)})
     workers = workers_of(running)
     async with Client(running.websocket_url("notes"), saves=True) as ada:
         ada.append("kept")
@@ -171,7 +173,9 @@ async def test_workers_do_not_outlive_their_supervisor(server: ServerFactory) ->
         await ada.closed()
     assert exported_text(running, "notes") == "kept"
     await becomes(lambda: all(map(has_ended, workers)), True)
+    assert len(list(sockets.iterdir())) == 1
     assert running.terminate() == 0
+    assert list(sockets.iterdir()) == []
 
 
 async def test_commands_are_taken(server: ServerFactory) -> None:
