@@ -20,6 +20,7 @@ from collabd.auth.oidc import Provider, ProviderSettings
 from collabd.auth.rules import Rules
 from collabd.auth.shares import Shares
 from collabd.auth.tokens import stored_secret
+from collabd.bridge.base import Bridge
 from collabd.bridging import BridgeFigures, check_url, open_bridge
 from collabd.compaction import Compactor
 from collabd.control import socket_of, taking_commands
@@ -58,10 +59,15 @@ class Service:
     Args:
         store: where documents are kept; made from the settings if left out.
         authorize: decides who may do what, instead of what the settings say.
+        bridge: leads to the other processes that use the store, instead of what the settings name.
     """
 
     def __init__(
-        self, settings: Settings, store: Store | None = None, authorize: Authorize | None = None
+        self,
+        settings: Settings,
+        store: Store | None = None,
+        authorize: Authorize | None = None,
+        bridge: Bridge | None = None,
     ) -> None:
         self.settings = settings
         self.telemetry = Telemetry()
@@ -75,7 +81,10 @@ class Service:
         policy = retention.parse(settings.history)
         self.compactor = Compactor(self.store, run=self.compacter.run, policy=policy)
         self.keeper = Keeper(self.store, self.compactor.sweep, policy, author_days=settings.author_days)
-        self.cluster = _cluster(settings, self.store)
+        if bridge is None and settings.redis:
+            _check_redis(settings, self.store)
+        self._bridge = bridge
+        self.cluster = Cluster() if bridge or settings.redis else None
         """The other servers of the store, if a bridge leads to them."""
         self.hears_of_others = None if self.cluster is None else partial(_is_up, self.cluster)
         """Whether what is committed elsewhere is heard of at once; None for a server that is alone."""
@@ -128,7 +137,7 @@ class Service:
         await self.gate.open(secrets)
         if self.cluster is not None:
             # Whoever can read the store may as well be told what is new in it.
-            bridge = open_bridge(self.settings.redis, await stored_secret(self.store))
+            bridge = self._bridge or open_bridge(self.settings.redis, await stored_secret(self.store))
             self.telemetry.registry.register(BridgeFigures(bridge, partial(_count_nodes, self.cluster)))
             self.gate.on_change(self.cluster.tell_changed)
             await self.cluster.start(bridge, self.registry, self.rights.look_now)
@@ -180,13 +189,10 @@ class Service:
         return await self.registry.drain(self.settings.shutdown_seconds * 0.7)
 
 
-def _cluster(settings: Settings, store: Store) -> Cluster | None:
-    if not settings.redis:
-        return None
+def _check_redis(settings: Settings, store: Store) -> None:
     if not store.is_shared:
         raise SettingsError(f"redis takes a store that servers can share: {POSTGRES[0]}…")
     check_url(settings.redis)
-    return Cluster()
 
 
 def _is_up(cluster: Cluster) -> bool:
@@ -260,7 +266,11 @@ def _open_postgres(url: str) -> Store:
 
 
 def create_app(
-    settings: Settings | None = None, *, store: Store | None = None, authorize: Authorize | None = None
+    settings: Settings | None = None,
+    *,
+    store: Store | None = None,
+    authorize: Authorize | None = None,
+    bridge: Bridge | None = None,
 ) -> Starlette:
     """An ASGI application that serves documents, to be run or mounted; its lifespan must run.
 
@@ -268,9 +278,10 @@ def create_app(
         settings: those of ``host`` and ``port`` do not matter here.
         store: where documents are kept, instead of what the settings name.
         authorize: decides what each principal may do with each document, instead of what the settings say.
+        bridge: leads to the other processes that use the store, instead of what the settings name.
     """
     settings = settings or Settings()
-    service = Service(settings, store or open_store(settings.store, serves=True), authorize)
+    service = Service(settings, store or open_store(settings.store, serves=True), authorize, bridge)
     cookies = Cookies(settings.public_url, settings.origins)
     socket = DocumentSocket(
         service.registry,

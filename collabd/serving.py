@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from collabd.app import create_app
+from collabd.bridge.workers import WorkersBridge
 from collabd.persistence.remote import RemoteStore
 from collabd.server import Server
 from collabd.settings import Settings, is_loopback
@@ -107,7 +108,10 @@ def _work() -> int:
         os.write(said, f"{line}\n".encode())
         os.close(said)
 
-    app = create_app(settings, store=RemoteStore(orders.store) if orders.store else None)
+    store = RemoteStore(orders.store) if orders.store else None
+    # A Redis also leads to other machines.
+    bridge = None if settings.redis else WorkersBridge(orders.hub, orders.key)
+    app = create_app(settings, store=store, bridge=bridge)
     app.state.service.tidies = orders.store is None
     sockets = [socket.socket(fileno=descriptor) for descriptor in orders.sockets]
     return _server(app, settings, announce).serve_until_stopped(sockets)

@@ -25,8 +25,9 @@ from typing import Final
 
 from uvicorn.loops.auto import auto_loop_factory
 
-from collabd.app import Service, is_shared
+from collabd.app import Service, is_shared, open_store
 from collabd.bridge.hub import passing_on
+from collabd.bridge.workers import WorkersBridge
 from collabd.errors import CollabdError
 from collabd.persistence.served import serving
 from collabd.server import LAST_MINUTE_SECONDS, greeting, say
@@ -84,7 +85,8 @@ class Supervisor:
         self._hub = folder / "hub"
         self._key = secrets.token_bytes(32)
         self._store = None if is_shared(settings.store) else folder / "store"
-        self._service = Service(settings)
+        bridge = None if settings.redis else WorkersBridge(self._hub, self._key)
+        self._service = Service(settings, open_store(settings.store, serves=True), bridge=bridge)
         self._service.takes_commands = True
         self._stopping = asyncio.Event()
         self._ready: set[int] = set()

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -74,6 +75,39 @@ async def test_what_is_typed_through_one_is_seen_through_the_other(server: Serve
             await client.saved_all()
         assert str(clients[1].text) == str(clients[2].text)
         await becomes(lambda: exported_text(running, "notes"), str(clients[1].text))
+
+
+async def test_edits_and_presence_cross_at_once(server: ServerFactory) -> None:
+    running = server(options=TWO)
+    async with everywhere(running, "notes") as clients:
+        ada, ben = clients.values()
+        for number in range(20):
+            ada.append(f"{number} ")
+            started = time.monotonic()
+            await ben.until(lambda number=number: f"{number} " in str(ben.text))  # type: ignore[misc]
+            # The log alone is looked at every 1.5 seconds.
+            assert time.monotonic() - started < 1
+        ada.set_presence({"user": {"name": "Ada"}})
+        await ben.until(lambda: ben.presence.get(ada.doc.client_id) == {"user": {"name": "Ada"}})
+        await ada.close()
+        await ben.until(lambda: ben.presence.get(ada.doc.client_id) is None)
+
+
+async def test_what_a_command_writes_is_seen_at_once(server: ServerFactory) -> None:
+    running = server(options=TWO)
+    async with everywhere(running, "notes") as clients:
+        for client in clients.values():
+            client.append("one ")
+            await client.saved_all()
+        place = Place(running.directory, running)
+        assert (await place.ask("versions", "notes", "--name", "draft")).code == 0
+        clients[1].append("two")
+        await clients[2].until(lambda: "two" in str(clients[2].text))
+        started = time.monotonic()
+        assert (await place.ask("restore", "notes", "draft")).code == 0
+        for client in clients.values():
+            await client.has_text("one one ")
+        assert time.monotonic() - started < 10
 
 
 async def test_a_worker_that_is_killed_is_replaced_and_nothing_acknowledged_is_lost(
