@@ -48,6 +48,9 @@ SILENT_SECONDS: Final = 7.0
 LOST_REMEMBERED: Final = 256
 PRESENCE_SECONDS: Final = 0.05
 """From one message on a document's presence to the next, at least."""
+WHOLE_SECONDS: Final = 0.5
+"""From telling of everybody in a document to the next time, at least. Who asks meanwhile is answered then:
+when nodes come back together, each asks, and each hears all answers."""
 PEOPLE_AT_ONCE: Final = 64
 """Clients in one message."""
 CAUGHT_UP_AT_ONCE: Final = 1_000
@@ -88,7 +91,16 @@ class Place(Protocol):
 class Link:
     """What one room tells the others."""
 
-    __slots__ = ("_cluster", "_name", "_news", "_presence", "_timer", "_told_at")
+    __slots__ = (
+        "_cluster",
+        "_name",
+        "_news",
+        "_presence",
+        "_timer",
+        "_told_at",
+        "_told_whole_at",
+        "_whole_timer",
+    )
 
     def __init__(self, cluster: "Cluster", name: str, presence: Presence) -> None:
         self._cluster = cluster
@@ -97,6 +109,13 @@ class Link:
         self._news: dict[int, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = float("-inf")
+        self._whole_timer: asyncio.TimerHandle | None = None
+        self._told_whole_at = float("-inf")
+
+    def close(self) -> None:
+        """The room has ended: do not say that nobody is here, once another one is there."""
+        if self._whole_timer is not None:
+            self._whole_timer.cancel()
 
     def committed(self, document_id: int, first: int, updates: Sequence[bytes]) -> None:
         """Updates were committed here."""
@@ -116,14 +135,26 @@ class Link:
             )
 
     def say_who(self) -> None:
-        """Tell of everybody who is connected here, and that there is nobody else."""
-        people = [person for person in self._presence.told() if person.state is not None]
-        self._tell(people)
-        self._say(Only([person.client for person in people]))
+        """Tell of everybody who is connected here, and that there is nobody else; soon, if that was told just
+        before."""
+        if self._whole_timer is None:
+            loop = asyncio.get_running_loop()
+            wait = self._told_whole_at + WHOLE_SECONDS - loop.time()
+            if wait > 0:
+                self._whole_timer = loop.call_later(wait, self._tell_whole, loop)
+            else:
+                self._tell_whole(loop)
 
     def catch_up(self) -> None:
         """What was told is not of this document: look what the store says."""
         self._cluster.fall_behind(self._name)
+
+    def _tell_whole(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._whole_timer = None
+        self._told_whole_at = loop.time()
+        people = [person for person in self._presence.told() if person.state is not None]
+        self._tell(people)
+        self._say(Only([person.client for person in people]))
 
     def _tell_news(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
@@ -286,7 +317,7 @@ class Cluster:
         if missed and channel == EVERYONE:
             self._on_changed()
         elif missed:
-            self._come_back(name)
+            self._look_again(name)
         for payload in payloads:
             try:
                 message = decode(payload)
@@ -351,5 +382,10 @@ class Cluster:
         room = self._place.neighbour(name)
         if room is not None:
             room.say_who()
+            self._look_again(name)
+
+    def _look_again(self, name: str) -> None:
+        """Make up for what may have been missed of a document here."""
+        if self._place.neighbour(name) is not None:
             self._asking.add(name)
             self.fall_behind(name)

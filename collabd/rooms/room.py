@@ -967,6 +967,8 @@ class DocumentRoom(YRoom):
         for peer in list(self._peers.values()):
             peer.close(error)
         self._broadcast.close()
+        if self._link is not None:
+            self._link.close()
         self._whole.forget()
         self._refuse_waiting(error)
         self._progress.set()

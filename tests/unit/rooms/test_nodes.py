@@ -12,7 +12,7 @@ from collabd.bridge.base import Bridge
 from collabd.bridge.local import Faults, Hub, LocalBridge
 from collabd.errors import DocumentDeleted
 from collabd.protocol.awareness import Entry
-from collabd.rooms.cluster import BEAT_SECONDS, SAID_WHOLE, SILENT_SECONDS, Cluster
+from collabd.rooms.cluster import BEAT_SECONDS, SAID_WHOLE, SILENT_SECONDS, WHOLE_SECONDS, Cluster
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import DocumentRoom
 from tests.support.clock import Clock
@@ -427,6 +427,44 @@ async def test_whose_leaving_was_not_heard_of_is_gone_once_something_else_is_hea
     town.hub.faults = Faults()
     cem.show("{}", 2)
     await sees(ben, {3: "{}"})
+
+
+@pytest.mark.parametrize("count", [4, 12])
+async def test_that_many_nodes_come_back_at_once_takes_a_few_messages_of_each(town: Town, count: int) -> None:
+    nodes = [await town.node() for _ in range(count)]
+    members = [await node.member(number + 1) for number, node in enumerate(nodes)]
+    for node in nodes:
+        town.hub.cut(node.bridge)
+    for member in members:
+        member.show("{}", 1)
+    await town.calm(*members)
+    before = sum(node.bridge.figures.published for node in nodes)
+    for node in nodes:
+        town.hub.heal(node.bridge)
+    for member in members:
+        own = member.writer.client
+        await sees(member, {number + 1: "{}" for number in range(count) if number + 1 != own})
+    await asyncio.sleep(2 * WHOLE_SECONDS)
+    assert sum(node.bridge.figures.published for node in nodes) - before <= 8 * count
+
+
+async def test_who_asks_alone_is_answered_at_once_and_who_asks_again_soon_is_answered(town: Town) -> None:
+    one = await town.node()
+    ada = await one.member(1)
+    ada.show("{}", 1)
+    await town.calm(ada)
+    two, three = await town.node(), await town.node()
+    began = asyncio.get_running_loop().time()
+    ben = await two.member(2)
+    await sees(ben, {1: "{}"})
+    eve = await three.member(3)
+    await sees(eve, {1: "{}"})
+    told = one.bridge.figures.published
+    for _ in range(5):
+        one.room.say_who()
+    assert one.bridge.figures.published == told
+    await until(lambda: one.bridge.figures.published == told + 2)
+    assert asyncio.get_running_loop().time() - began >= WHOLE_SECONDS
 
 
 async def test_who_comes_back_on_another_node_is_not_removed_by_the_first(town: Town) -> None:
