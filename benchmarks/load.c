@@ -500,7 +500,8 @@ int main(int count, char **words) {
     typing = 0;
 
     uint64_t expected = sent * (clients - 1), last = delivered;
-    for (double quiet_since = now(); delivered < expected && now() - quiet_since < QUIET_SECONDS;) {
+    double quiet_since = now();
+    while (delivered < expected && now() - quiet_since < QUIET_SECONDS && count_of(is_open, all, rooms * clients)) {
         serve_events(20);
         if (delivered != last) last = delivered, quiet_since = now();
     }

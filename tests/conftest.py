@@ -1,5 +1,6 @@
 """Fixtures and rules of every test."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,6 +24,14 @@ settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 ServerFactory = Callable[..., RunningServer]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage_is_found_where_it_was_made() -> Iterator[None]:
+    """What a test leaves open says so when it is collected, and that fails whichever test runs then: so it is
+    collected before another file's begin."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

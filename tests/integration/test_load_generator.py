@@ -66,12 +66,13 @@ def test_what_is_typed_reaches_everybody_through_the_relay(built: Path, relay: i
 
 def test_a_server_commits_what_the_generator_sent(built: Path, server: ServerFactory) -> None:
     running = server()
-    code, told = load(
-        built, running.port, "--rooms", "2", "--clients", "3", "--pause", "0.2", "--cursors", "20"
-    )
+    moving = ("--pause", "0.2", "--cursors", "20", "--seconds", "1")
+    code, told = load(built, running.port, "--rooms", "2", "--clients", "3", *moving)
     assert code == 0
     assert figures(running)["collabd_updates_total"] == told[-1]["sent"] > 0
-    assert told[-1]["moves_heard_per_s"] > told[-1]["moves_per_s"] > 0
+    # How many are heard is for the server to say: the busier it is, the more it leaves out that are past.
+    assert told[-1]["moves_per_s"] > 0
+    assert told[-1]["moves_heard_per_s"] > 0
 
 
 def test_guests_get_the_document_that_was_sown(built: Path, server: ServerFactory, tmp_path: Path) -> None:
