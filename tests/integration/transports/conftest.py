@@ -1,4 +1,14 @@
-"""Both ways a WebSocket can be served, on both event loops, in this process."""
+"""Both ways a WebSocket can be served, on both event loops, in this process.
+
+Which tests run on what:
+
+- What depends on the layer or on the loop runs on all four combinations, which is what a test gets that says
+  nothing: framing, closing, back-pressure, timers, the order in which things happen.
+- What is decided above them, by what a layer hands over (who shows which credentials, what a reader may not
+  do, whose presence it is), runs on two, so that each layer and each loop is seen: ``fast`` on uvloop, which
+  people get who install what we name, and ``portable`` on asyncio. That is ``pytest.mark.pairs``.
+- What goes over HTTP passes neither layer, and runs on the first of these: ``pytest.mark.once``.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,18 +27,29 @@ LAYERS: Mapping[str, str | type[asyncio.Protocol]] = {
     "fast": FastLaneProtocol,
     "portable": "websockets-sansio",
 }
+LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
 
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"uvloop": LOOPS["uvloop"]} if item.get_closest_marker("once") else LOOPS
 
 
-@pytest.fixture(params=LAYERS)
-def layer(request: pytest.FixtureRequest) -> str:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = any(metafunc.definition.get_closest_marker(name) for name in ("pairs", "once"))
+    if "layer" in metafunc.fixturenames and not chosen:
+        metafunc.parametrize("layer", LAYERS, indirect=True)
+
+
+@pytest.fixture
+async def layer(request: pytest.FixtureRequest) -> str:
     """What frames WebSocket messages: ``fast`` or ``portable``."""
-    layer: str = request.param
+    by_loop = "fast" if isinstance(asyncio.get_running_loop(), uvloop.Loop) else "portable"
+    layer: str = getattr(request, "param", by_loop)
     return layer
 
 

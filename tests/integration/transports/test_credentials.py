@@ -81,16 +81,19 @@ async def content(connection: ClientConnection) -> str:
 # The ways to show one
 
 
+@pytest.mark.pairs
 async def test_a_token_in_the_header_opens(site: Site) -> None:
     await write(site)
     assert await content(await dial(site, bearer=token(site))) == SECRET_TEXT
 
 
+@pytest.mark.pairs
 async def test_a_key_in_the_header_opens(site: Site) -> None:
     await write(site)
     assert await content(await dial(site, bearer=await key(site))) == SECRET_TEXT
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize(
     ("offered", "agreed"),
     [
@@ -111,12 +114,14 @@ async def test_a_token_among_the_subprotocols_opens_and_is_not_agreed_on(
     assert await content(connection) == SECRET_TEXT
 
 
+@pytest.mark.pairs
 async def test_a_key_among_the_subprotocols_opens(site: Site) -> None:
     await write(site)
     connection = await dial(site, subprotocols=["collabd.0", f"collabd.token.{await key(site)}"])
     assert await content(connection) == SECRET_TEXT
 
 
+@pytest.mark.pairs
 async def test_a_token_alone_among_the_subprotocols_is_never_said_back(site: Site) -> None:
     secret = token(site)
     request = handshake("notes").replace(
@@ -129,6 +134,7 @@ async def test_a_token_alone_among_the_subprotocols_is_never_said_back(site: Sit
     assert b"sec-websocket-protocol" not in answer.lower()
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("parameters", ["token={}", "a=b&token={}&c=d", "%74oken={}", "token={}&id={id}"])
 async def test_a_token_in_the_address_opens(parameters: str, site: Site) -> None:
     await write(site)
@@ -137,6 +143,7 @@ async def test_a_token_in_the_address_opens(parameters: str, site: Site) -> None
     assert await content(connection) == SECRET_TEXT
 
 
+@pytest.mark.pairs
 async def test_other_parameters_count_beside_a_token(site: Site) -> None:
     await write(site)
     other = site.room().document_id
@@ -175,6 +182,7 @@ def all_logged() -> Iterator[list[str]]:
             logger.setLevel(level)
 
 
+@pytest.mark.pairs
 async def test_a_token_reaches_no_log_and_no_scope(
     layer: str, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,11 +231,13 @@ async def test_a_token_reaches_no_log_and_no_scope(
 # Refusals
 
 
+@pytest.mark.pairs
 async def test_a_key_in_the_address_is_refused(site: Site) -> None:
     await write(site)
     assert (await closed(await dial(site, f"notes?token={await key(site)}")))[0] == 4401
 
 
+@pytest.mark.pairs
 async def test_what_is_in_the_address_is_not_outdone_by_a_better_one(site: Site) -> None:
     """Who shows two is known by the one that can do less."""
     shown = f"notes?token={token(site, Access.READ)}"
@@ -273,6 +283,7 @@ async def refusals(site: Site, name: str) -> dict[str, tuple[list[bytes], int, s
     return said
 
 
+@pytest.mark.pairs
 async def test_who_is_refused_gets_nothing_and_learns_nothing(site: Site) -> None:
     await write(site, "there")
     await write(site, "gone")
@@ -304,6 +315,7 @@ async def test_a_connection_ends_when_its_time_is_over(site: Site) -> None:
     assert (await closed(await dial(site, f"notes?token={brief}")))[0] == 4401
 
 
+@pytest.mark.pairs
 async def test_a_connection_outlasts_its_token(site: Site) -> None:
     await write(site)
     brief = token(site, seconds=0.2, connection_seconds=60)
@@ -417,6 +429,7 @@ def presence(client: int, state: Any, clock: int = 1) -> bytes:
     return messages.awareness_frame(awareness.encode([awareness.Entry(client, clock, text)]))
 
 
+@pytest.mark.pairs
 async def test_presence_says_who_it_is_whatever_a_client_says(site: Site) -> None:
     watcher = await dial(site, f"notes?token={token(site, user='ben')}")
     eve = await dial(site, f"notes?token={token(site, Access.READ, user='eve')}")
@@ -428,6 +441,7 @@ async def test_presence_says_who_it_is_whatever_a_client_says(site: Site) -> Non
     }
 
 
+@pytest.mark.pairs
 async def test_nobody_speaks_for_somebody_else_and_who_tries_stays(site: Site) -> None:
     ada = await dial(site, f"notes?token={token(site)}")
     await ada.send(presence(1, {"user": {}, "cursor": 1}))
@@ -442,6 +456,7 @@ async def test_nobody_speaks_for_somebody_else_and_who_tries_stays(site: Site) -
     assert await content(eve) is not None
 
 
+@pytest.mark.pairs
 async def test_who_comes_back_takes_over_and_the_old_connection_s_end_changes_nothing(site: Site) -> None:
     watcher = await dial(site, f"notes?token={token(site, user='ben')}")
     old = await dial(site, f"notes?token={token(site)}")
@@ -459,6 +474,7 @@ async def test_who_comes_back_takes_over_and_the_old_connection_s_end_changes_no
     assert await said_of(watcher, 1) is None
 
 
+@pytest.mark.pairs
 async def test_where_rights_are_decided_nobody_is_somebody(serve: Serve) -> None:
     site = await serve(rules=({"documents": "**", "anyone": True, "access": "write"},))
     watcher, somebody = await dial(site), await dial(site)
@@ -466,6 +482,7 @@ async def test_where_rights_are_decided_nobody_is_somebody(serve: Serve) -> None
     assert await said_of(watcher, 5) == {"user": {"id": "anonymous", "name": "Zoë", "color": "#123456"}}
 
 
+@pytest.mark.pairs
 async def test_an_open_server_leaves_presence_alone(serve: Serve) -> None:
     site = await serve()
     watcher, somebody = await dial(site), await dial(site)
@@ -476,6 +493,7 @@ async def test_an_open_server_leaves_presence_alone(serve: Serve) -> None:
     assert await said_of(watcher, 5) == {"cursor": 2}
 
 
+@pytest.mark.pairs
 async def test_a_decision_that_fails_for_one_spares_nobody_else(serve: Serve) -> None:
     """Rights that are an application's own code: it may fail in any way."""
     site = await serve()

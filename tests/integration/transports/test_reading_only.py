@@ -181,6 +181,7 @@ saying(
 )
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("name", WAYS)
 async def test_a_reader_changes_nothing_by(name: str, site: Site) -> None:
     notes = Notes(site)
@@ -199,6 +200,7 @@ async def test_a_reader_changes_nothing_by(name: str, site: Site) -> None:
     )
 
 
+@pytest.mark.pairs
 async def test_a_reader_changes_nothing_before_he_asks_for_anything(site: Site) -> None:
     notes = Notes(site)
     await notes.open()
@@ -318,6 +320,7 @@ REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_a_reader_changes_nothing_by_http(name: str, site: Site) -> None:
     notes = Notes(site)
