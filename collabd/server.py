@@ -10,13 +10,15 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
 
-from collabd.errors import CollabdError
+from collabd.errors import CollabdError, SettingsError
 from collabd.garbage import Garbage
 from collabd.settings import Settings, without_password
+from collabd.tls import Certificate
 
 logger = logging.getLogger("collabd.server")
 
@@ -61,7 +63,11 @@ class Server(uvicorn.Server):
             http: what reads requests, in uvicorn's terms (``Config(http=…)``).
             websockets: what frames WebSocket messages, in uvicorn's terms (``Config(ws=…)``).
             announce: is told once it serves, in one line, instead of stdout.
+
+        Raises:
+            SettingsError: the certificate cannot be used.
         """
+        self._certificate = certificate = Certificate.of(settings)
         config = uvicorn.Config(
             _briefly(application),
             host=settings.host,
@@ -76,6 +82,8 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=settings.trusted_proxies,
+            ssl_context_factory=(lambda _config, _default: certificate.context) if certificate else None,
             timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
         )
         super().__init__(config)
@@ -83,6 +91,7 @@ class Server(uvicorn.Server):
         self._drain = drain
         self._garbage = Garbage(is_quiet)
         self._announce = announce or say
+        self._hung_up = False
         self.exit_code = 0
 
     def serve_until_stopped(self, sockets: list[socket.socket] | None = None) -> int:
@@ -105,7 +114,21 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Do what uvicorn does ten times a second."""
         self._garbage.tick()
+        if self._hung_up:
+            self._hung_up = False
+            self._read_certificate_again()
         return await super().on_tick(counter)
+
+    def _read_certificate_again(self) -> None:
+        if self._certificate is None:
+            logger.info("SIGHUP: there is no certificate to be read again")
+            return
+        try:
+            self._certificate.read_again()
+        except SettingsError as error:
+            logger.error("SIGHUP: the certificate stays as it was: %s", error)
+        else:
+            logger.info("SIGHUP: the certificate was read again, for connections from now on")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain the rooms, then let uvicorn close what is left and stop the application."""
@@ -131,24 +154,35 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Take SIGINT and SIGTERM as a wish to stop; unlike uvicorn, not as a cause of death afterwards."""
+        """Take SIGINT and SIGTERM as a wish to stop; unlike uvicorn, not as a cause of death afterwards.
+
+        SIGHUP is taken as the wish to read the certificate again.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
-            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        handlers = {
+            signal.SIGINT: self.handle_exit,
+            signal.SIGTERM: self.handle_exit,
+            signal.SIGHUP: self._handle_hang_up,
         }
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _handle_hang_up(self, number: int, frame: FrameType | None) -> None:
+        # Done by the next tick: a handler interrupts whatever runs, writing a log line for instance.
+        self._hung_up = True
+
 
 def greeting(settings: Settings, port: int, workers: int = 1) -> str:
     """What is said once everything serves: what to open in a browser, where documents are."""
     host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
-    address = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    scheme = "https" if settings.tls_certificate else "http"
+    address = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
     several = f", workers: {workers}" if workers > 1 else ""
     return f"collabd is serving {address}  (store: {without_password(settings.store)}{several})"
 

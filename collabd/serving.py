@@ -81,7 +81,8 @@ def serve(settings: Settings) -> int:
 
 def _server(app: Any, settings: Settings, announce: Callable[[str], None] | None = None) -> Server:
     if is_loopback(settings.host) and not settings.insecure:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=trusted_hosts(settings.origins))
+        reached_as = settings.origins | ({settings.public_url} if settings.public_url else set())
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=trusted_hosts(reached_as))
     service = app.state.service
     registry = service.registry
     return Server(

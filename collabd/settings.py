@@ -109,6 +109,18 @@ class Settings:
         "Where people reach the server, such as `https://docs.example`, if that is not what requests say "
         "themselves; behind a proxy it is not.",
     )
+    trusted_proxies: str = setting(
+        "127.0.0.1,::1",
+        "Addresses and networks (`10.0.0.0/8`), separated by commas, of proxies that are believed when they "
+        "say from where a request came (`X-Forwarded-For`) and whether by HTTPS (`X-Forwarded-Proto`); `*` "
+        "believes everybody.",
+    )
+    tls_certificate: str = setting(
+        "",
+        "PEM file with a certificate, followed by those between it and its root: the server speaks HTTPS "
+        "itself then. Read again on SIGHUP.",
+    )
+    tls_key: str = setting("", "PEM file with the key of `tls_certificate`, not encrypted.")
     session_hours: float = setting(
         12.0, "How long somebody stays signed in.", unit="hours", minimum=0.1, maximum=720
     )
@@ -204,6 +216,7 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name), f"argument {field.name}")
+        _check_networks("trusted_proxies", self.trusted_proxies)
 
 
 def load(
@@ -333,6 +346,14 @@ def _check(field: "dataclasses.Field[Any]", value: object, source: str) -> objec
     elif about["choices"] and value not in about["choices"]:
         raise SettingsError(f"{source} is {value!r}, and must be one of {', '.join(about['choices'])}")
     return value
+
+
+def _check_networks(name: str, value: str) -> None:
+    for network in () if value == "*" else value.split(","):
+        try:
+            ipaddress.ip_network(network.strip())
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:

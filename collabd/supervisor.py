@@ -33,6 +33,7 @@ from collabd.persistence.served import serving
 from collabd.server import LAST_MINUTE_SECONDS, greeting, say
 from collabd.serving import Orders
 from collabd.settings import Settings
+from collabd.tls import Certificate
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Supervisor:
         self._hub = folder / "hub"
         self._key = secrets.token_bytes(32)
         self._store = None if is_shared(settings.store) else folder / "store"
+        Certificate.of(settings)  # to say at once what each worker would
         bridge = None if settings.redis else WorkersBridge(self._hub, self._key)
         self._service = Service(settings, open_store(settings.store, serves=True), bridge=bridge)
         self._service.takes_commands = True
@@ -99,6 +101,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._signal_all, signal.SIGHUP)  # there is a new certificate
         try:
             async with contextlib.AsyncExitStack() as stack:
                 listening = await self._listen(stack)

@@ -31,6 +31,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from collabd.errors import CollabdError, MalformedInput, SlowClient, TooLarge
 from collabd.rooms.outbox import Frame
 
+from .secured import SecuredTransport
+
 EXTENSION: Final = "collabd.fastlane"
 UPGRADE: Final = (
     "GET / HTTP/1.1\r\nHost: _\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -69,6 +71,8 @@ class FastLane(WSListener):
         self, key: str, transport: asyncio.Transport, connections: set[Any], max_message: int
     ) -> None:
         self._key = key
+        if transport.get_extra_info("ssl_object") is not None:
+            transport = SecuredTransport(transport, CLOSE_TIMEOUT)
         self._transport = transport
         self._connections = connections
         self._max_message = max_message
@@ -216,6 +220,8 @@ class FastLane(WSListener):
         self._on_gone(self._code, self._reason)
         # They hold the peer, which holds this.
         self._on_message, self._on_gone, self.on_error = _ignore, _ignore, _ignore
+        if isinstance(self._transport, SecuredTransport):
+            self._transport.let_go()
 
     def pause_writing(self) -> None:
         """More waits than the transport likes: from now on :meth:`send` bounds it."""

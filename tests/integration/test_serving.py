@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import json
 import signal
 import socket
@@ -166,3 +167,24 @@ def test_an_end_that_could_not_commit_everything_is_told_and_bounded(
         process.terminate()
         assert process.wait(10) == 1
         assert told in process.stderr.read()
+
+
+def test_a_server_for_this_machine_answers_to_its_public_name_too(server: ServerFactory) -> None:
+    running = server(options=["--public-url", "https://docs.example"])
+    for host, expected in (("docs.example", 200), ("rebound.example", 400)):
+        connection = http.client.HTTPConnection("127.0.0.1", running.port)
+        connection.request("GET", "/healthz", headers={"Host": host})
+        assert connection.getresponse().status == expected
+        connection.close()
+
+
+@pytest.mark.parametrize(("trusted", "told"), [("127.0.0.1", "203.0.113.7"), ("10.0.0.0/8", "127.0.0.1")])
+async def test_only_a_trusted_proxy_says_who_is_there(server: ServerFactory, trusted: str, told: str) -> None:
+    running = server(options=["--trusted-proxies", trusted])
+    forwarded = {"X-Forwarded-For": "203.0.113.7"}
+    async with connect(running.websocket_url("notes"), additional_headers=forwarded) as client:
+        await client.send(STEP_1)
+        await client.recv()
+    running.terminate()
+    (join,) = [line for line in running.log.splitlines() if "event=join" in line]
+    assert f"address={told}:" in join

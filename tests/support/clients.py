@@ -12,6 +12,7 @@ receives, be cut off, and come back.
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ class Client:
         saves: offer ``collabd.1`` and count what the server says is saved.
         packs: offer ``collabd.2``: take compressed messages, and count as well.
         holds: keep what is received in ``held`` until :meth:`release`.
+        trust: whose certificates are believed, for ``wss://``.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Client:
         saves: bool = False,
         packs: bool = False,
         holds: bool = False,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self.url = url
+        self._trust = trust
         self.doc: Doc[Any] = Doc() if doc is None else doc
         self.text: Text = self.doc.get(ROOT, type=Text)
         self.saves = saves or packs
@@ -100,6 +104,7 @@ class Client:
         subprotocols = [Subprotocol(name) for name in offered] or None
         self._socket = await connect(
             self.url,
+            ssl=self._trust,
             subprotocols=subprotocols,
             compression=None,
             max_size=None,

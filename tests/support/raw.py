@@ -1,6 +1,8 @@
 """WebSocket connections as bytes, for what no well-behaved library would send."""
 
 import asyncio
+import os
+import socket
 import struct
 from typing import Final
 
@@ -88,7 +90,12 @@ class RawConnection:
     def end(self) -> None:
         """Say that nothing more will come, and leave the other direction open."""
         self._has_ended = True
-        self.writer.write_eof()
+        if self.writer.can_write_eof():
+            self.writer.write_eof()
+            return
+        # TLS has no such end; what is below it has.
+        with socket.socket(fileno=os.dup(self.writer.get_extra_info("socket").fileno())) as below:
+            below.shutdown(socket.SHUT_WR)
 
     def abort(self) -> None:
         """Vanish."""

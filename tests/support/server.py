@@ -10,6 +10,7 @@ import http.client
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -43,18 +44,20 @@ class RunningServer:
         environment: Mapping[str, str] | None = None,
         store: str | None = None,
         command: Sequence[str] = COMMAND,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         """``directory`` gets the log and the store (unless ``store`` names another), and is worked in.
 
         ``options`` are further arguments of ``collabd serve``. Of this process's environment no COLLABD_*
         variable is handed on; ``environment`` is added to the rest. ``command`` is what stands for
-        ``collabd``.
+        ``collabd``. ``trust`` is for one that speaks TLS: whose certificates are believed.
         """
         self.directory = directory
         self.store = store or f"sqlite:///{directory / 'collabd.db'}"
         self.log_path = directory / "server.log"
         self.port = 0
         self.greeting = ""
+        self.trust = trust
         self._command = tuple(command)
         self._options = tuple(options)
         self._environment = clean_environment() | dict(environment or {})
@@ -69,11 +72,11 @@ class RunningServer:
     @property
     def url(self) -> str:
         """The server's address, with no slash at the end."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.trust else ''}://127.0.0.1:{self.port}"
 
     def websocket_url(self, document: str) -> str:
         """Where a y-websocket client finds a document."""
-        return f"ws://127.0.0.1:{self.port}/ws/{quote(document)}"
+        return f"ws{'s' if self.trust else ''}://127.0.0.1:{self.port}/ws/{quote(document)}"
 
     @property
     def log(self) -> str:
@@ -105,7 +108,7 @@ class RunningServer:
             self.greeting = self._process.stdout.readline()
         finally:
             too_late.cancel()
-        address = re.search(r"http://\S+:(\d+)/", self.greeting)
+        address = re.search(r"https?://\S+:(\d+)/", self.greeting)
         if address is None:
             self.kill()
             raise AssertionError(f"the server did not start:\n{self.greeting}{self.log}")
@@ -129,7 +132,7 @@ class RunningServer:
 
     def get_bytes(self, path: str) -> tuple[int, bytes]:
         """GET a path; return the status and the body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        connection = self._connection()
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -139,13 +142,18 @@ class RunningServer:
 
     def patch(self, document: str, update: bytes) -> None:
         """Write an update to a document."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        connection = self._connection()
         try:
             connection.request("PATCH", f"/api/v1/documents/{quote(document)}", update)
             response = connection.getresponse()
             assert response.status == 200, response.read()
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.trust is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=START_SECONDS, context=self.trust)
 
     def kill(self) -> None:
         """End the process with SIGKILL and wait until it is gone."""
@@ -177,9 +185,12 @@ def running_server(
     environment: Mapping[str, str] | None = None,
     store: str | None = None,
     command: Sequence[str] = COMMAND,
+    trust: ssl.SSLContext | None = None,
 ) -> Iterator[RunningServer]:
     """Run a server for the length of a block, with the arguments of :class:`RunningServer`."""
-    server = RunningServer(directory, options=options, environment=environment, store=store, command=command)
+    server = RunningServer(
+        directory, options=options, environment=environment, store=store, command=command, trust=trust
+    )
     server.start()
     try:
         yield server

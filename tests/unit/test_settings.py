@@ -173,6 +173,17 @@ def documented_row(name: str) -> str:
     return f"| `{name}` | {value} | {text} |"
 
 
+@pytest.mark.parametrize("text", ["*", "10.0.0.0/8", "127.0.0.1, ::1,fd00::/8"])
+def test_proxies_are_addresses_and_networks(text: str) -> None:
+    assert Settings(trusted_proxies=text).trusted_proxies == text
+
+
+@pytest.mark.parametrize("text", ["proxy", "10.0.0.1/8", "10.0.0.1,", "*,10.0.0.1"])
+def test_a_proxy_that_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="trusted_proxies: "):
+        Settings(trusted_proxies=text)
+
+
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     table = "\n".join(documented_row(name) for name in FIELDS)

@@ -11,15 +11,17 @@ Which tests run on what:
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any
 
 import pytest
 import uvloop
 
+from collabd.tls import Certificate
 from collabd.web.fastlane import FastLaneProtocol
+from tests.support.certificates import Authority
 
 from .site import Site, serving
 
@@ -45,6 +47,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("layer", LAYERS, indirect=True)
 
 
+TLS = Mapping[str, Any]
+"""The arguments of :func:`serving` that make it speak TLS."""
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], TLS]:
+    """Makes what a server needs to speak TLS."""
+
+    @functools.cache
+    def make() -> TLS:
+        authority = Authority()
+        files = authority.issue(tmp_path_factory.mktemp("tls"))
+        return {"certificate": Certificate(files.certificate, files.key), "trust": authority.trust}
+
+    return make
+
+
 @pytest.fixture
 async def layer(request: pytest.FixtureRequest) -> str:
     """What frames WebSocket messages: ``fast`` or ``portable``."""
@@ -54,11 +73,18 @@ async def layer(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def serve(layer: str) -> AsyncIterator[Callable[..., Any]]:
+def secured() -> bool:
+    """Whether servers speak TLS."""
+    return False
+
+
+@pytest.fixture
+async def serve(layer: str, secured: bool, tls: Callable[[], TLS]) -> AsyncIterator[Callable[..., Any]]:
     """``await serve(...)`` with the arguments of :func:`serving`; all ends with the test."""
     async with AsyncExitStack() as running:
 
         async def start(**arguments: Any) -> Site:
+            arguments |= tls() if secured else {}
             return await running.enter_async_context(serving(LAYERS[layer], **arguments))
 
         yield start
@@ -67,5 +93,5 @@ async def serve(layer: str) -> AsyncIterator[Callable[..., Any]]:
 @pytest.fixture
 async def site(serve: Callable[..., Any]) -> Site:
     """A server with small bounds."""
-    site: Site = await partial(serve, max_message_bytes=100_000)()
+    site: Site = await serve(max_message_bytes=100_000)
     return site

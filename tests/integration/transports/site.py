@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,11 +20,15 @@ from collabd.protocol.packing import PACKED, unpack
 from collabd.rooms.observer import Observer, Silent
 from collabd.rooms.room import DocumentRoom
 from collabd.settings import Settings
+from collabd.tls import Certificate
 from tests.support.clients import LARGEST
 from tests.support.raw import RawConnection, handshake
 
 PATIENCE = 15.0
 """Seconds after which what did not happen has failed."""
+
+SMALL_BUFFER = 4_096
+"""Bytes that a client reads beyond what it was asked for."""
 
 
 class Goodbyes(Silent):
@@ -44,8 +50,11 @@ class Goodbyes(Silent):
 class Site:
     """A running server."""
 
-    def __init__(self, server: uvicorn.Server, service: Service, goodbyes: Goodbyes) -> None:
+    def __init__(
+        self, server: uvicorn.Server, service: Service, goodbyes: Goodbyes, trust: ssl.SSLContext | None
+    ) -> None:
         self.server = server
+        self._trust = trust
         self.service = service
         self._goodbyes = goodbyes
         self._clients: list[RawConnection] = []
@@ -65,7 +74,8 @@ class Site:
     ) -> ClientConnection:
         """Connect as a browser would."""
         return await connect(
-            f"ws://127.0.0.1:{self.port}/ws/{path}",
+            f"{'wss' if self._trust else 'ws'}://127.0.0.1:{self.port}/ws/{path}",
+            ssl=self._trust,
             subprotocols=[Subprotocol(name) for name in subprotocols] if subprotocols else None,
             origin=None if origin is None else Origin(origin),
             compression=None,
@@ -76,15 +86,23 @@ class Site:
             proxy=None,
         )
 
-    async def dial(self) -> RawConnection:
-        """Open a TCP connection and say nothing. It ends with the site at the latest."""
-        connection = RawConnection(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def dial(self, connected: socket.socket | None = None) -> RawConnection:
+        """Open a connection and say nothing, over a socket that is ``connected`` already if one is given. It
+        ends with the site at the latest."""
+        arguments: dict[str, Any] = {"host": "127.0.0.1", "port": self.port}
+        if connected is not None:
+            arguments = {"sock": connected, "limit": SMALL_BUFFER}
+        if self._trust is not None:
+            arguments |= {"ssl": self._trust, "server_hostname": "127.0.0.1"}
+        connection = RawConnection(*await asyncio.open_connection(**arguments))
         self._clients.append(connection)
         return connection
 
-    async def raw(self, path: str = "notes", head: bytes | None = None) -> RawConnection:
+    async def raw(
+        self, path: str = "notes", head: bytes | None = None, connected: socket.socket | None = None
+    ) -> RawConnection:
         """Connect and upgrade by hand."""
-        connection = await self.dial()
+        connection = await self.dial(connected)
         connection.writer.write(head or handshake(path))
         answer = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), PATIENCE)
         assert answer.startswith(b"HTTP/1.1 101"), answer
@@ -114,9 +132,17 @@ class Site:
 
 @asynccontextmanager
 async def serving(
-    layer: str | type[asyncio.Protocol], *, store: MemoryStore | None = None, **settings: Any
+    layer: str | type[asyncio.Protocol],
+    *,
+    store: MemoryStore | None = None,
+    certificate: Certificate | None = None,
+    trust: ssl.SSLContext | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Site]:
-    """Run a server for the length of a block, and see that it comes to rest."""
+    """Run a server for the length of a block, and see that it comes to rest.
+
+    With a ``certificate`` it speaks TLS, and clients trust what ``trust`` says.
+    """
     app = create_app(Settings(**settings), store=store or MemoryStore())
     service: Service = app.state.service
     goodbyes = Goodbyes(service.telemetry)
@@ -132,13 +158,14 @@ async def serving(
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,
+        ssl_context_factory=(lambda _config, _default: certificate.context) if certificate else None,
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # as collabd.telemetry does
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup()
-    site = Site(server, service, goodbyes)
+    site = Site(server, service, goodbyes, trust)
     try:
         yield site
     finally:

@@ -2,24 +2,32 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
 from websockets.server import ServerProtocol
 
 from collabd.web import fastlane
 from collabd.web.fastlane import FastLane, FastLaneProtocol
-from tests.support.raw import frame, handshake
+from tests.support.raw import CLOSE, frame, handshake
 from tests.unit.rooms.kit import ScriptedStore
 
+from .conftest import TLS
 from .site import PATIENCE, Site, serving
 
 pytestmark = pytest.mark.timeout(60)
 
 
+@pytest.fixture(params=["plain", "TLS"])
+def secured(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "TLS")
+
+
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with serving(FastLaneProtocol, max_message_bytes=100_000) as site:
+async def site(secured: bool, tls: Callable[[], TLS]) -> AsyncIterator[Site]:
+    async with serving(FastLaneProtocol, max_message_bytes=100_000, **tls() if secured else {}) as site:
         yield site
 
 
@@ -28,6 +36,20 @@ async def test_who_does_not_answer_a_close_is_cut_off(site: Site, monkeypatch: p
     connection = await site.raw()
     connection.writer.write(frame(b"\x63"))
     await asyncio.wait_for(connection.reader.read(), PATIENCE)
+    await site.rest()
+    connection.abort()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_who_says_goodbye_and_hangs_on_is_cut_off(
+    site: Site, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastlane, "CLOSE_TIMEOUT", 0.05)
+    connection = await site.raw()
+    # Over TLS, only who reads answers the end.
+    cast(asyncio.Transport, connection.writer.transport).pause_reading()
+    connection.writer.write(frame(struct.pack(">H", 1000), kind=CLOSE) * times)
+    assert (await site.goodbye())[0] == 1000
     await site.rest()
     connection.abort()
 

@@ -17,7 +17,7 @@ from collabd.protocol import awareness, messages, wire
 from collabd.protocol.packing import PACKED, pack, unpack
 from collabd.rooms.broadcast import BEHIND
 from collabd.rooms.room import LARGE_MESSAGE
-from tests.support.raw import CLOSE, TEXT, frame, handshake
+from tests.support.raw import CLOSE, TEXT, RawConnection, frame, handshake
 from tests.unit.rooms.kit import ScriptedStore, Writer, text_of
 
 from .site import PATIENCE, Site, closed, received, until
@@ -29,6 +29,22 @@ Serve = Callable[..., Awaitable[Site]]
 EMPTY = messages.step_1_frame(b"\x00")
 CONTINUATION, PING = 0, 9
 GOODBYE = frame(struct.pack(">H", 1000), kind=CLOSE)
+
+
+@pytest.fixture(params=["fast", "portable", "fast over TLS"])
+def way(request: pytest.FixtureRequest) -> str:
+    way: str = request.param
+    return way
+
+
+@pytest.fixture
+def layer(way: str) -> str:
+    return way.split(maxsplit=1)[0]
+
+
+@pytest.fixture
+def secured(way: str) -> bool:
+    return way.endswith("TLS")
 
 
 def update_of(size: int) -> bytes:
@@ -413,18 +429,15 @@ async def test_a_long_request_head_is_served_like_any_other(site: Site, size: in
 # Clients that do not read
 
 
-async def not_reading(site: Site) -> socket.socket:
-    """A client with a small buffer that joins and then reads nothing."""
+async def not_reading(site: Site) -> RawConnection:
+    """A client with small buffers that joins and then reads nothing."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     client.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(client, ("127.0.0.1", site.port))
-    await loop.sock_sendall(client, handshake("notes") + b"")
-    while b"\r\n\r\n" not in await loop.sock_recv(client, 1_000):
-        pass
-    await loop.sock_sendall(client, frame(EMPTY))
-    return client
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", site.port))
+    connection = await site.raw(connected=client)
+    connection.writer.write(frame(EMPTY))
+    return connection
 
 
 async def test_who_does_not_read_is_closed_and_the_others_go_on(serve: Serve, layer: str) -> None:
@@ -444,7 +457,7 @@ async def test_who_does_not_read_is_closed_and_the_others_go_on(serve: Serve, la
     async with asyncio.timeout(PATIENCE):
         while len(site.server.server_state.tasks) > (0 if layer == "fast" else 2):
             await asyncio.sleep(0.001)
-    slow.close()
+    slow.abort()
 
 
 async def test_a_document_larger_than_the_queue_can_be_opened(serve: Serve) -> None:
@@ -460,11 +473,11 @@ async def test_a_document_larger_than_the_queue_can_be_opened(serve: Serve) -> N
     read = bytearray()
     async with asyncio.timeout(PATIENCE):
         while not read.endswith(messages.update_frame(update)):
-            piece = await asyncio.get_running_loop().sock_recv(slow, 1_000_000)
+            piece = await slow.reader.read(1_000_000)
             assert piece, "it was closed"
             read += piece
     assert len(read) > 12_000_000
-    slow.close()
+    slow.abort()
 
 
 async def test_who_has_much_to_read_hears_of_presence_when_it_has_read_it(serve: Serve) -> None:
@@ -489,12 +502,12 @@ async def test_who_has_much_to_read_hears_of_presence_when_it_has_read_it(serve:
     read = bytearray()
     async with asyncio.timeout(PATIENCE):
         while not read.endswith(last):
-            piece = await asyncio.get_running_loop().sock_recv(slow, 1_000_000)
+            piece = await slow.reader.read(1_000_000)
             assert piece, "it was closed"
             read += piece
     # Where uvicorn writes, what it holds is out of sight, and so some more is queued behind that.
     assert read.count(b'{"at":') <= 2 + BEHIND // 16_000, "it was not told what was past already"
-    slow.close()
+    slow.abort()
 
 
 # The end
