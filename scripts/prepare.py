@@ -4,7 +4,7 @@
 
 Called through scripts/prepare with any Python of version 3.11 or later; takes nothing but the standard
 library, as nothing else can be expected. Does only what has become necessary since the last call. ``run`` is
-what serving takes; ``dev`` adds the tools, the Node packages of the tests, a browser and strace.
+what serving takes; ``dev`` adds the tools, the Node packages of the tests, a browser, strace and nginx.
 """
 
 import fcntl
@@ -177,18 +177,20 @@ def make_browser() -> None:
         say(f"there is no Chromium ({error}): the browser tests will be skipped until one is on PATH")
 
 
-def make_strace() -> None:
-    """Try once to install strace if there is none; the tests that need it say so themselves if it is
+def make_program(program: str, package: str, purpose: str) -> None:
+    """Try once to install Debian's package of a program; the tests that need it say so themselves if it is
     missing."""
-    tried = VENV / ".strace-tried"
-    if shutil.which("strace") or tried.exists() or os.geteuid() != 0 or not shutil.which("apt-get"):
+    tried = VENV / f".{program}-tried"
+    # Debian keeps daemons where only root looks for programs.
+    is_there = shutil.which(program) or shutil.which(program, path="/usr/sbin")
+    if is_there or tried.exists() or os.geteuid() != 0 or not shutil.which("apt-get"):
         return
     tried.touch()
     try:
-        say("installing Debian's strace for the tests of power cuts and slow disks")
-        apt_get_install("strace")
+        say(f"installing Debian's {program} for {purpose}")
+        apt_get_install(package)
     except PrepareError as error:
-        say(f"there is no strace ({error}): the tests with it will be skipped until one is on PATH")
+        say(f"there is no {program} ({error}): the tests with it will be skipped until one is on PATH")
 
 
 def main(profile: str) -> None:
@@ -203,7 +205,8 @@ def main(profile: str) -> None:
         if profile == "dev":
             install_packages(ROOT / "tests" / "node", node())
             make_browser()
-            make_strace()
+            make_program("strace", "strace", "the tests of power cuts and slow disks")
+            make_program("nginx", "nginx-light", "the tests of servers behind a balancer")
 
 
 if __name__ == "__main__":

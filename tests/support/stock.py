@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,26 @@ class StockClients:
 
 
 @asynccontextmanager
-async def stock_clients(node: str, server: RunningServer, clock: float = 1) -> AsyncIterator[StockClients]:
-    """Run Node.js for the length of a block. Time passes ``clock`` times faster in there."""
+async def stock_clients(
+    node: str,
+    server: RunningServer | None = None,
+    clock: float = 1,
+    *,
+    url: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[StockClients]:
+    """Run Node.js for the length of a block, with clients of a server or of a ``url``.
+
+    Time passes ``clock`` times faster in there. ``environment`` is added to this process's.
+    """
+    if server is not None:
+        url = f"ws://127.0.0.1:{server.port}/ws"
     process = await asyncio.create_subprocess_exec(
         node,
         str(SCRIPTS / "client.mjs"),
-        f"ws://127.0.0.1:{server.port}/ws",
+        url,
         str(clock),
+        env=os.environ | dict(environment or {}),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**26,
