@@ -167,3 +167,23 @@ def test_cookies_are_for_https_alone(running: RunningServer) -> None:
     (cookie,) = answer.headers.get_all("set-cookie") or []
     assert cookie.startswith("__Host-collabd-session=")
     assert "Secure" in cookie
+
+
+async def test_all_workers_are_given_a_new_certificate(
+    server: ServerFactory, authority: Authority, files: Files
+) -> None:
+    running = server(options=(*files.options, "--workers", "2"), trust=authority.trust)
+    assert running.greeting.startswith("collabd is serving https://")
+    assert {presented(running) for _ in range(20)} == {files.number}
+    renewed = authority.issue(files.certificate.parent)
+    running.process.send_signal(signal.SIGHUP)
+    await becomes(lambda: running.log.count("the certificate was read again"), 2)
+    assert {presented(running) for _ in range(20)} == {renewed.number}
+    assert running.terminate() == 0
+
+
+def test_workers_without_a_usable_certificate_are_not_started(tmp_path: Path) -> None:
+    nothing = str(tmp_path / "nothing.pem")
+    done = serve("--workers", "2", "--tls-certificate", nothing, "--tls-key", nothing, directory=tmp_path)
+    assert done.returncode == 2
+    assert "nothing.pem" in done.stderr
