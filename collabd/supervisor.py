@@ -94,6 +94,9 @@ class Supervisor:
         self._ready: set[int] = set()
         """Workers that served at least once."""
         self._processes: dict[int, Process] = {}
+        self._serving: set[int] = set()
+        """Workers that serve now."""
+        self._hang_ups = 0
         self._failed = False
 
     async def run(self) -> int:
@@ -101,7 +104,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal, number)
-        loop.add_signal_handler(signal.SIGHUP, self._signal_all, signal.SIGHUP)  # there is a new certificate
+        loop.add_signal_handler(signal.SIGHUP, self._on_hang_up)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 listening = await self._listen(stack)
@@ -126,6 +129,12 @@ class Supervisor:
         if self._stopping.is_set() and number == signal.SIGINT:  # Ctrl-C once more
             self._signal_all(signal.SIGKILL)
         self._stopping.set()
+
+    def _on_hang_up(self) -> None:
+        """There is a new certificate. A worker that does not serve yet would be ended by the signal."""
+        self._hang_ups += 1
+        for number in self._serving:
+            self._signal(self._processes[number], signal.SIGHUP)
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> list[list[socket.socket]]:
         host, port = self._settings.host, self._settings.port
@@ -178,6 +187,7 @@ class Supervisor:
 
     async def _run_once(self, orders: Orders, port: int) -> tuple[bool, int | str]:
         """Start a worker and wait for its end: whether it served, and how it ended."""
+        hang_ups = self._hang_ups
         try:
             process = await _start(orders)
         except OSError as error:
@@ -188,14 +198,22 @@ class Supervisor:
         assert process.stdout is not None
         serves = bool(await process.stdout.readline())
         if serves:
+            self._serving.add(orders.number)
             self._note_ready(orders.number, port)
-        return serves, await process.wait()
+            if self._hang_ups != hang_ups:
+                self._signal(process, signal.SIGHUP)
+        code = await process.wait()
+        self._serving.discard(orders.number)
+        return serves, code
 
     def _signal_all(self, number: signal.Signals) -> None:
         for process in self._processes.values():
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(number)
+            self._signal(process, number)
+
+    def _signal(self, process: Process, number: signal.Signals) -> None:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
 
     def _note_ready(self, number: int, port: int) -> None:
         if number not in self._ready:

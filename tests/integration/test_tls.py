@@ -1,6 +1,7 @@
 """A real process that speaks TLS itself, and is given another certificate while it runs."""
 
 import contextlib
+import os
 import signal
 import socket
 import ssl
@@ -16,6 +17,7 @@ from tests.support.certificates import Authority, Files
 from tests.support.clients import Client
 from tests.support.server import RunningServer
 from tests.support.watching import ServerFactory, becomes
+from tests.support.workers import workers_of
 
 from .test_serving import serve
 
@@ -100,6 +102,21 @@ async def test_a_certificate_that_cannot_be_used_leaves_the_old_one_in_place(
     await becomes(lambda: "the certificate was read again" in running.log, True)
     assert presented(running) == files.number
     assert "Traceback" not in running.log
+
+
+async def test_a_worker_that_is_just_starting_survives_a_new_certificate(
+    server: ServerFactory, authority: Authority, files: Files
+) -> None:
+    several = server(options=[*files.options, "--workers", "2"], trust=authority.trust)
+    before = workers_of(several)
+    os.kill(before[0], signal.SIGKILL)
+    await becomes(lambda: len(workers_of(several)) == 2 and before[0] not in workers_of(several), True)
+    # By now the new one has begun, and cannot have come as far as to know what is meant.
+    renewed = authority.issue(files.certificate.parent)
+    several.process.send_signal(signal.SIGHUP)
+    await becomes(lambda: several.log.count("the certificate was read again"), 2)
+    assert several.log.count("event=worker-ended") == 1
+    assert {presented(several) for _ in range(20)} == {renewed.number}
 
 
 async def test_who_hangs_up_ends_no_server_without_a_certificate(server: ServerFactory) -> None:
