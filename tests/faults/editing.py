@@ -63,6 +63,8 @@ class Editing:
         """Return what ``/readyz`` says once it says that the store cannot commit; what people write then is
         not acknowledged."""
         await becomes(lambda: self.server.get("/readyz")[0], 503)
+        for person in self.people:  # what was acknowledged before may be under way
+            await person.client.heard_all()
         saved = [person.client.saved for person in self.people]
         await self.write_on()
         status, answer = await asyncio.to_thread(self.server.get, "/readyz")

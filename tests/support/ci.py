@@ -1,11 +1,13 @@
 """What holds only for whole runs: nothing is skipped in CI, and the core is covered.
 
-A pytest plugin, loaded by tests/conftest.py.
+The first is a pytest plugin, loaded by tests/conftest.py. The second is looked at by
+``python -m tests.support.ci``, once all runs are over and what they measured is put together.
 """
 
 import io
 import json
 import os
+import sys
 from collections.abc import Generator
 from contextlib import redirect_stdout
 
@@ -17,16 +19,6 @@ IN_CI = bool(os.environ.get("CI"))
 COVERAGE_BAR = 95.0
 """Per cent of the branches that the tests have to take, in each of:"""
 COVERED = ("collabd/protocol", "collabd/rooms")
-
-TAKEN = pytest.StashKey[dict[str, float]]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--coverage-bar",
-        action="store_true",
-        help=f"with --cov: fail if fewer than {COVERAGE_BAR:g} %% of the branches of {COVERED} were taken",
-    )
 
 
 def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -52,25 +44,8 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not session.config.getoption("coverage_bar"):
-        return
-    taken = branches_taken()
-    session.config.stash[TAKEN] = taken
-    if any(percent < COVERAGE_BAR for percent in taken.values()) and not session.exitstatus:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for folder, percent in config.stash.get(TAKEN, {}).items():
-        verdict = "FAILED: fewer than" if percent < COVERAGE_BAR else "at least"
-        terminalreporter.write_line(
-            f"{folder}: {percent:.1f} % of branches taken, {verdict} {COVERAGE_BAR:g} %"
-        )
-
-
 def branches_taken() -> dict[str, float]:
-    """Per cent of the branches taken by the run that pytest-cov just measured, by folder."""
+    """Per cent of the branches taken by what was measured here, by folder."""
     measured = coverage.Coverage()
     measured.load()
     with redirect_stdout(io.StringIO()) as printed:
@@ -82,3 +57,16 @@ def branches_taken() -> dict[str, float]:
         possible = sum(summary["num_branches"] for summary in summaries)
         percent[folder] = 100.0 * sum(summary["covered_branches"] for summary in summaries) / possible
     return percent
+
+
+def main() -> int:
+    """Print how much was taken; return 1 if that is not enough."""
+    taken = branches_taken()
+    for folder, percent in taken.items():
+        verdict = "FAILED: fewer than" if percent < COVERAGE_BAR else "at least"
+        print(f"{folder}: {percent:.1f} % of branches taken, {verdict} {COVERAGE_BAR:g} %")
+    return 1 if any(percent < COVERAGE_BAR for percent in taken.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

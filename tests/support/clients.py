@@ -201,6 +201,12 @@ class Client:
         await self.until(lambda: self.is_synced)
         return self
 
+    async def heard_all(self) -> None:
+        """Return once all that the server has said so far was taken in: it answers in order."""
+        self.is_synced = False
+        self._say(messages.step_1_frame(self.doc.get_state()))
+        await self.synced()
+
     async def saved_all(self) -> None:
         """Return once all that was sent is committed."""
         assert self.saves, "without the subprotocol nobody tells"
