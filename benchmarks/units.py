@@ -1,6 +1,9 @@
 """What one of each thing costs that the capacity model counts: memory and processor time.
 
     .venv/bin/python benchmarks/units.py memory
+    .venv/bin/python benchmarks/units.py redis
+    .venv/bin/python benchmarks/units.py following
+    .venv/bin/python benchmarks/units.py sockets --peers /tmp/peers
     .venv/bin/python benchmarks/units.py processor --peers /tmp/peers [--seconds 8]
 
 Memory is what the process takes more (resident set) for each of some thousand of the same kind, in a process
@@ -12,22 +15,15 @@ capacity.py, under ``Costs``.
 
 import argparse
 import asyncio
-import contextlib
-import gc
-import json
-import os
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure.load import generator
-from benchmarks.measure.servers import COLLABD, SERVERS, Bench, Running, free_port, listening
+from benchmarks.measure.resident import resident
+from benchmarks.measure.upkeep import LOADS, following_costs, redis_costs, sockets, used_under
 from benchmarks.typists import Typist, presence_of, said_by, seed
 from collabd.auth.base import Principal
 from collabd.bridge.local import Hub, LocalBridge
@@ -39,8 +35,6 @@ from collabd.rooms.cluster import DOCUMENT, Cluster
 from collabd.rooms.outbox import Frame
 from collabd.rooms.peer import Peer, author_of
 from collabd.rooms.registry import Registry
-from tests.support import postgres
-from tests.support.valkey import ValkeyServer
 
 KEY = b"the key of the cluster"
 ROOMS = 4_000
@@ -76,12 +70,6 @@ class Deaf:
 
     def restored(self) -> None:
         pass
-
-
-def resident() -> int:
-    """Bytes of memory this process has."""
-    gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Site:
@@ -148,6 +136,21 @@ async def of_a_struct() -> float:
     return ((resident() - before) / ROOMS - unit("room")) / STRUCTS
 
 
+async def of_a_peer() -> float:
+    """Somebody connected who says nothing: what a server takes more for one is the socket's."""
+    site = Site()
+    await site.start()
+    await site.open()
+    outbox = Nothing()
+    before = resident()
+    for name in site.names:
+        peer = Peer(outbox)
+        room = await site.registry.join(name, peer)
+        room.receive(peer, messages.step_1_frame(b"\0"))
+    await asyncio.sleep(0.1)
+    return (resident() - before) / ROOMS
+
+
 async def of_a_connection() -> float:
     site = Site()
     await site.start()
@@ -193,6 +196,7 @@ async def of_a_person() -> float:
 
 UNITS: dict[str, Callable[[], Coroutine[None, None, float]]] = {
     "room": of_a_room,
+    "peer": of_a_peer,
     "struct": of_a_struct,
     "connection": of_a_connection,
     "logged": of_what_is_logged,
@@ -207,101 +211,12 @@ def unit(name: str) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-class Used(NamedTuple):
-    """Microseconds of processor for each second, or each time something happens."""
-
-    one: float
-    """Of the server at the first port,"""
-    other: float
-    """of that at the other,"""
-    database: float
-    redis: float
-    happened: float
-    """How many edits or moves of a cursor there were a second."""
-
-    def each(self, idle: "Used") -> "Used":
-        """What it is for each edit, beyond what is used if nothing happens."""
-        one, other, database, redis = (
-            (used - rest) / self.happened for used, rest in zip(self[:4], idle[:4], strict=True)
-        )
-        return Used(one, other, database, redis, self.happened)
-
-
-LOADS = {
-    "idle": "--rooms 400 --clients 2 --writers 0",
-    "two": "--rooms 400 --clients 2 --writers 1 --rate 3",
-    "six": "--rooms 400 --clients 6 --writers 1 --rate 3",
-    "apart": "--rooms 400 --clients 2 --writers 1 --rate 3 --other-port {other}",
-    "cursors": "--rooms 400 --clients 2 --writers 0 --cursors 1.5",
-    "cursors of six": "--rooms 200 --clients 6 --writers 0 --cursors 1",
-    "cursors apart": "--rooms 400 --clients 2 --writers 0 --cursors 1.5 --other-port {other}",
-}
-"""``two`` is an edit with a frame to one other, ``six`` with five, ``apart`` with one to another server."""
-
-SERVE = (
-    f"{sys.executable} -m collabd serve --port {{port}} --log-level warning"
-    " --store {store} --redis {redis}"
-)
-
-
-@contextlib.contextmanager
-def site(peers: Path) -> Iterator[tuple[Bench, list[Running], int, int]]:
-    """Two servers of one database and one Valkey; with the process ids of these."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
-        valkey = stack.enter_context(ValkeyServer())
-        database = postgres.new_server()
-        stack.callback(database.close)
-        database.start()
-        nodes = []
-        for _ in range(2):
-            port = free_port()
-            command = SERVE.format(port=port, store=database.url, redis=valkey.url)
-            process = stack.enter_context(listening(command, port, folder))
-            nodes.append(Running(SERVERS[COLLABD], process, port))
-        assert database._process is not None
-        assert valkey._process is not None
-        yield Bench(peers, folder, 0, False), nodes, database._process.pid, valkey._process.pid
-
-
-def used_under(options: str, peers: Path, seconds: float) -> Used:
-    """What all four use while a load is measured, after it has warmed up."""
-    with site(peers) as (bench, nodes, database, valkey):
-        samples: dict[str, list[float]] = {}
-        found: dict[str, Any] = {}
-        given = f"{options.format(other=nodes[1].port)} --seconds {seconds}"
-        with generator(bench, nodes[0], given, "units") as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                found |= json.loads(line)
-                pids = [nodes[0].process.pid, nodes[1].process.pid, database, valkey]
-                samples[found["phase"]] = [time.monotonic(), *map(processor_of, pids)]
-        begin, end = samples["measuring"], samples["measured"]
-        took = end[0] - begin[0]
-        one, other, its, redis = (
-            (late - early) * 1e6 / took for early, late in zip(begin[1:], end[1:], strict=True)
-        )
-        happened = found.get("moves_per_s") or found["updates_per_s"]
-        return Used(one, other, its, redis, happened)
-
-
-def processor_of(pid: int) -> float:
-    """Seconds of processor that a process and its children have used."""
-    total = 0.0
-    for each in [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]:
-        with contextlib.suppress(OSError):
-            # Nanoseconds on a processor, of each thread: ticks are too coarse for what hardly does anything.
-            for task in Path(f"/proc/{each}/task").iterdir():
-                total += int((task / "schedstat").read_text().split()[0]) / 1e9
-    return total
-
-
 def main() -> None:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("memory", "processor"))
+    parser.add_argument("what", choices=("memory", "sockets", "redis", "following", "processor"))
     parser.add_argument("--one", choices=list(UNITS), help="measure one kind of memory, in this process")
     parser.add_argument("--peers", type=Path, default=Path("/tmp/peers"), help="that setup-peers has filled")
     parser.add_argument("--seconds", type=float, default=8.0, help="that each load is measured")
@@ -311,6 +226,15 @@ def main() -> None:
     elif given.what == "memory":
         for name in UNITS:
             print(f"{name}: {unit(name):,.0f} bytes")
+    elif given.what == "sockets":
+        room, connection = sockets(given.peers)
+        print(f"an empty document: {room:,.0f} bytes; a connection: {connection:,.0f} bytes")
+    elif given.what == "following":
+        its, own = following_costs()
+        print(f"PostgreSQL: {its:.1f} µs for each document asked about; the node: {own:.1f} µs")
+    elif given.what == "redis":
+        message, delivery = redis_costs()
+        print(f"Valkey: {message:.1f} µs for each message, {delivery:.1f} µs for each node that gets it")
     else:
         idle = used_under(LOADS["idle"], given.peers, given.seconds)
         print("µs of processor: one server, the other, PostgreSQL, Valkey; how many a second")

@@ -5,11 +5,17 @@ import random
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from math import ceil
 from statistics import mean
 
 import pytest
 
-from benchmarks.capacity import FifoLink, Load, copies, predict, shared
+from benchmarks.capacity import predict
+from benchmarks.model.figures import Load
+from benchmarks.model.spread import copies
+from benchmarks.model.waiting import FifoLink, shared
+from benchmarks.simulated.report import SHOWN, lines, page
+from benchmarks.sizing import BUSY, size
 from scripts.page import ROOT
 
 BESIDE = 0.02
@@ -81,6 +87,38 @@ def test_what_was_predicted_is_what_is_predicted() -> None:
     kept = json.loads((ROOT / "benchmarks" / "capacity.json").read_text())
     for name, value in asdict(predict(Load())).items():
         assert kept["predicted"][name] == pytest.approx(value, rel=1e-6), "run capacity.py --json"
+
+
+def test_no_server_is_busier_than_it_may_be_and_one_fewer_would_be() -> None:
+    load = Load()
+    found = size(200_000, load)
+    assert found.each.node_processor <= BUSY
+    fewer = replace(load, nodes=found.servers - 2, connections=ceil(200_000 / (found.servers - 2)))
+    assert predict(fewer).node_processor > BUSY * 0.98
+
+
+def test_who_is_beside_those_he_writes_with_needs_fewer_servers() -> None:
+    apart, together = (size(1_000_000, Load(), affinity=affinity) for affinity in (False, True))
+    assert together.servers < apart.servers
+    assert together.each.redis_deliveries < apart.each.redis_deliveries
+    assert together.each.edits == pytest.approx(apart.each.edits, rel=0.01)
+
+
+def test_the_page_on_capacity_holds_these_figures() -> None:
+    kept = json.loads((ROOT / "benchmarks" / "capacity.json").read_text())
+    text = (ROOT / "docs" / "capacity.md").read_text()
+    assert page(text, kept) == text, "run simulate.py --publish"
+
+
+def test_the_model_was_off_by_no_more_than_it_may_be() -> None:
+    """On messages, catching up and memory, at 50 nodes with 2,000 connections each."""
+    kept = json.loads((ROOT / "benchmarks" / "capacity.json").read_text())
+    assert (kept["load"]["nodes"], kept["load"]["connections"]) == (50, 2_000)
+    off = {
+        line.name: line.ratio for line in lines(kept["predicted"], kept["simulated"]) if line.name in SHOWN
+    }
+    assert off.keys() == SHOWN.keys()
+    assert {name: ratio for name, ratio in off.items() if abs(ratio - 1) > 0.15} == {}
 
 
 def test_the_command_line_takes_another_load() -> None:

@@ -1,0 +1,1 @@
+"""The parts of the capacity model: numbers in, numbers out."""
