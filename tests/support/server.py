@@ -25,6 +25,9 @@ from scripts.page import ROOT
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 COMMAND = (sys.executable, "-m", "collabd")
+WORKERS = os.environ.get("TESTS_WITH_WORKERS", "")
+"""How many workers servers have that are not told by the test; one process if it is empty. With several, what
+a test asks of one process (its metrics, its memory) may be told by another."""
 
 
 def clean_environment() -> dict[str, str]:
@@ -60,6 +63,8 @@ class RunningServer:
         self.trust = trust
         self._command = tuple(command)
         self._options = tuple(options)
+        if WORKERS and "--workers" not in options:
+            self._options += ("--workers", WORKERS)
         self._environment = clean_environment() | dict(environment or {})
         self._process: subprocess.Popen[str] | None = None
 
