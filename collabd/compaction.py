@@ -46,8 +46,9 @@ Run = Callable[..., Awaitable[Any]]
 
 TURN: Final = "compacting"
 """What memos are called that say that a server compacts a document."""
-TURN_SECONDS: Final = 300.0
-"""After which somebody else may, should it never say that it has ended."""
+TURN_SECONDS: Final = 10.0
+"""After which somebody else may, if that server does not say that it has ended: it may have been killed. A
+compaction that takes longer may be made twice, and counts once."""
 TRIES: Final = 3
 """How often a compaction begins anew because another one was faster."""
 

@@ -276,3 +276,50 @@ async def test_a_snapshot_that_went_bad_is_made_anew_from_the_whole_log(store: S
     await store.append("notes", document_id, [ada.append("c")])
     with pytest.raises(DocumentDamaged):
         await Compactor(store, run=at_once).compact("notes")
+
+
+async def test_of_servers_that_share_a_store_one_compacts_a_document(store: Store) -> None:
+    await filled(store, Writer(1).append("hello"))
+    store.is_shared = True
+    at_work, may_end = asyncio.Event(), asyncio.Event()
+    runs = 0
+
+    async def run(function: Callable[..., Any], *arguments: object) -> Any:
+        nonlocal runs
+        runs += 1
+        at_work.set()
+        await may_end.wait()
+        return function(*arguments)
+
+    one, two = Compactor(store, run=run, share=1), Compactor(store, run=run, share=1)
+    first = one.soon("notes")
+    await at_work.wait()
+    assert await two.soon("notes") == 0, "it is seen to"
+    may_end.set()
+    assert await first > 0
+    assert runs == 1
+    await filled(store, Writer(2).append("more"), name="other")
+    assert await two.soon("other") > 0
+    assert await one.soon("other") > 0, "the turn was given back"
+    for compactor in (one, two):
+        await compactor.close()
+
+
+async def test_a_server_that_was_killed_compacting_keeps_nobody_from_it_for_long(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(store, Writer(1).append("hello"))
+    store.is_shared = True
+    monkeypatch.setattr(compaction, "TURN_SECONDS", 0.05)
+    killed = Compactor(store, run=_never, share=1)
+    killed.soon("notes")
+    other = Compactor(store, run=at_once, share=1)
+    async with asyncio.timeout(10):
+        while await other.soon("notes") == 0:
+            await asyncio.sleep(0.01)
+    for compactor in (killed, other):
+        await compactor.close()
+
+
+async def _never(*arguments: object) -> Any:
+    await asyncio.Event().wait()
