@@ -8,20 +8,19 @@ other server meanwhile, at most, and from the end of the fault until edits cross
 
 import argparse
 import asyncio
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from benchmarks.measure.exposition import Histogram, read_exposition
 from tests.faults.nodes import Nodes, nodes
-from tests.support.clients import Client, Closed
+from tests.support.clients import Client
+from tests.support.server import RunningServer
 
 AT_ONCE: Final = 0.2
 """Seconds in which an edit crosses that is told by the bridge, with much room."""
-PROBED_EVERY: Final = 0.05
 
 Doing = Callable[[Nodes], None]
 
@@ -68,39 +67,24 @@ FAULTS: Final[dict[str, tuple[Doing, Doing]]] = {
 }
 
 
-class Probe:
-    """Two people on one server, of whom one types and one looks."""
+class Lateness:
+    """How late edits are that a server passes on, by what it says itself: these typists take longer to read
+    what they are sent than it takes to send it."""
 
-    def __init__(self, url: str) -> None:
-        self._writer, self._reader = Client(url), Client(url)
-        self.seconds: list[float] = []
-
-    async def run(self) -> None:
-        """Type and look until cancelled."""
-        await self._writer.connect()
-        await self._reader.connect()
-        await self._writer.synced()
-        await self._reader.synced()
-        number = 0
-        while True:
-            mark = f"<{number}>"
-            number += 1
-            started = time.monotonic()
-            self._writer.append(mark)
-            await self._reader.until(lambda mark=mark: str(self._reader.text).endswith(mark))  # type: ignore[misc]
-            self.seconds.append(time.monotonic() - started)
-            if number % 100 == 0:
-                self._writer.delete(0, len(str(self._writer.text)) - len(mark))
-            await asyncio.sleep(PROBED_EVERY)
+    def __init__(self, server: RunningServer) -> None:
+        self._server = server
+        self._before = self._read()
 
     def take(self) -> float:
         """The 99th percentile since this was asked last, in seconds."""
-        seen, self.seconds = self.seconds, []
-        return statistics.quantiles(seen, n=100)[98]
+        before, self._before = self._before, self._read()
+        late = (self._before - before).quantile(0.99)
+        assert late is not None, "nobody wrote"
+        return late
 
-    async def dispose(self) -> None:
-        await self._writer.dispose()
-        await self._reader.dispose()
+    def _read(self) -> Histogram:
+        _, text = self._server.get("/metrics")
+        return read_exposition(text).histograms["collabd_edit_seconds"]
 
 
 class Crossing:
@@ -134,20 +118,19 @@ async def measure(name: str, seconds: float) -> None:
     begin, end = FAULTS[name]
     with tempfile.TemporaryDirectory() as folder:
         async with nodes(Path(folder)) as town:
-            probe = Probe(town.servers[0].websocket_url("probe"))
-            probing = asyncio.create_task(probe.run())
+            lateness = Lateness(town.servers[0])
             crossing = Crossing(town)
             await crossing.connect()
             try:
                 await town.write_on(seconds / 3)
-                before = probe.take()
+                before = lateness.take()
                 await asyncio.to_thread(begin, town)
                 until = time.monotonic() + seconds
                 slowest = 0.0
                 while time.monotonic() < until:
                     slowest = max(slowest, await crossing.time())
                     await asyncio.sleep(0.3)
-                meanwhile = probe.take()
+                meanwhile = lateness.take()
                 await asyncio.to_thread(end, town)
                 healed_at = last = time.monotonic()
                 at_once = 0
@@ -156,12 +139,8 @@ async def measure(name: str, seconds: float) -> None:
                     last = time.monotonic() if at_once <= 1 else last
                 await town.bridges_are(up=True)
                 await town.write_on(seconds / 6)
-                after = probe.take()
+                after = lateness.take()
             finally:
-                probing.cancel()
-                with suppress(asyncio.CancelledError, Closed):
-                    await probing
-                await probe.dispose()
                 await crossing.dispose()
             await town.all_is_there(None)
     print(

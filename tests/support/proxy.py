@@ -47,7 +47,11 @@ class Proxy:
         if self.refusing:
             answer.close()
             return
-        server, question = await self._connect()
+        try:
+            server, question = await self._connect()
+        except OSError:  # there is none at the moment
+            answer.close()
+            return
         self._connections |= {answer, question}
         losing = asyncio.Event()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,14 +10,17 @@ import pytest
 from collabd.auth.base import Principal
 from collabd.bridge.base import Bridge
 from collabd.bridge.local import Faults, Hub, LocalBridge
-from collabd.errors import DocumentDeleted
+from collabd.bridge.messages import Alive, Committed, Look, Only, Present, Reached, Who, encode
+from collabd.errors import DocumentDeleted, Overloaded, StoreUnavailable
 from collabd.protocol.awareness import Entry
+from collabd.rooms import cluster
 from collabd.rooms.cluster import BEAT_SECONDS, SAID_WHOLE, SILENT_SECONDS, WHOLE_SECONDS, Cluster
+from collabd.rooms.loading import MANY_UPDATES
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import DocumentRoom
 from tests.support.clock import Clock
 
-from .kit import SAVED_AS, Member, ScriptedStore, text_of, turns
+from .kit import SAVED_AS, Member, ScriptedStore, Writer, text_of, turns
 
 KEY = b"the key of the cluster"
 ADA = Principal("ada", "Ada")
@@ -554,3 +557,113 @@ async def test_a_node_of_a_later_version_is_understood(town: Town) -> None:
     assert town.reads == 0, "it was all understood"
     ben.leave()
     await sees(ada, {})
+
+
+async def test_an_update_that_is_none_is_not_taken_from_another_node(town: Town) -> None:
+    one, two = await town.node(), await town.node()
+    ada, ben = await one.member(1), await two.member(2)
+    ada.type("hello ")
+    await town.calm(ada, ben)
+    document_id = two.room.document_id
+    assert document_id is not None
+    one.cluster.publish(f"document:{SAVED_AS}", Committed(document_id, 2, [b"\xff\xff"]))
+    await town.calm(ada, ben)
+    ada.type("there")
+    await town.calm(ada, ben)
+    await two.registry.follow()
+    await until(lambda: two.room.head == 2)
+    await town.calm(ada, ben)
+    assert ben.is_open
+    assert ben.text == "hello there"
+
+
+async def test_what_concerns_no_open_document_is_passed_over(town: Town) -> None:
+    one, two = await town.node(), await town.node()
+    ada, ben = await one.member(1), await two.member(2)
+    for message in (Committed(1, 1, [b"\0\0"]), Reached(1, 1), Present([]), Only([]), Who(), Look(), Alive()):
+        two.cluster.received("document:closed", b"somebody", [encode(message)], missed=True)
+    two.cluster.received("nodes", b"somebody", [], missed=True)
+    room = two.room
+    room.end(Overloaded("the room has ended"))
+    room.hear(Reached(1, 9))
+    room.hear_of(b"somebody", [])
+    room.lose(b"somebody")
+    room.say_who()
+    ada.type("hello")
+    await town.calm(ada)
+    assert not ben.is_open
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable("away"), RuntimeError("broken")])
+async def test_a_store_that_fails_is_looked_at_again(
+    failure: Exception, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await town.node(), await town.node()
+    ada, ben = await one.member(1), await two.member(2)
+    town.hub.faults = Faults(drop=1.0)
+    ada.type("hello")
+    await town.calm(ada, ben)
+    asked = asyncio.Event()
+
+    async def find_all(names: Sequence[str]) -> Any:
+        asked.set()
+        raise failure
+
+    with monkeypatch.context() as away:
+        away.setattr(town.store, "find_all", find_all)
+        two.cluster.fall_behind(SAVED_AS)
+        await asked.wait()
+        await town.calm(ada, ben)
+    assert ben.text == ""
+    two.cluster.fall_behind(SAVED_AS)
+    await until(lambda: two.room.head == 1)
+
+
+async def test_many_documents_are_caught_up_with_some_at_a_time(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "CAUGHT_UP_AT_ONCE", 2)
+    one, two = await town.node(), await town.node()
+    names = [f"notes {number}" for number in range(5)]
+    rooms = [await two.registry.open(name) for name in names]
+    town.hub.cut(two.bridge)
+    for name in names:
+        await (await one.registry.open(name)).submit(Writer(1).append("hello"))
+    town.hub.heal(two.bridge)
+    await town.calm()
+    assert [room.head for room in rooms] == [0] * 5
+    town.beat(3 * BEAT_SECONDS)
+    await until(lambda: [room.head for room in rooms] == [1] * 5)
+
+
+async def test_a_subscription_that_stands_late_is_made_up_for(town: Town) -> None:
+    one, two = await town.node(), await town.node()
+    ada, ben = await one.member(1), await two.member(2)
+    town.hub.faults = Faults(drop=1.0)
+    ada.type("hello")
+    await town.calm(ada, ben)
+    two.cluster.subscribed("nodes")
+    two.cluster.subscribed(f"document:{SAVED_AS}")
+    await until(lambda: two.room.head == 1)
+
+
+async def test_nodes_that_died_are_not_remembered_for_ever(town: Town) -> None:
+    one = await town.node()
+    for number in range(cluster.LOST_REMEMBERED + 5):
+        one.cluster.received("nodes", number.to_bytes(8, "big"), [encode(Alive())], missed=False)
+    assert one.cluster.nodes == cluster.LOST_REMEMBERED + 5
+    town.beat(SILENT_SECONDS + 2 * BEAT_SECONDS)
+    assert one.cluster.nodes == 0
+    assert len(one.cluster._lost) == cluster.LOST_REMEMBERED
+
+
+async def test_a_long_log_is_opened_as_it_was_written(town: Town) -> None:
+    one, two = await town.node(), await town.node()
+    ada = await one.member(1)
+    for number in range(2 * MANY_UPDATES):
+        ada.type(f"{number} ")
+        await turns(1)
+    await town.calm(ada)
+    room = await two.registry.open(SAVED_AS)
+    assert room.head == one.room.head
+    assert text_of(room.state()) == ada.text
