@@ -40,8 +40,8 @@ class Timing(NamedTuple):
     """A server that says nothing for so long, and up to a fifth longer, is given up; it is asked before."""
     patience: float = 1.0
     """How long a subscription, or the start, is waited for."""
-    subscribing: float = 10.0
-    """How long renewing all subscriptions may take."""
+    subscribing: float = 2.0
+    """How long a server may confirm nothing while subscriptions are renewed, although it says something."""
     flush: float = 0.5
     """How long closing waits for what was published to be taken."""
     first_pause: float = 0.05

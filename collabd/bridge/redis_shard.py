@@ -81,6 +81,8 @@ class Shard:
         """What is to be followed (True) or not any more, in order."""
         self._joining: Counter[bytes] = Counter()
         """Orders to follow that the server has not confirmed yet. The last one counts."""
+        self._confirmed = 0
+        """How many it has."""
         self._leaving: Counter[bytes] = Counter()
         self._waiting: dict[bytes, asyncio.Future[bool]] = {}
         self._late: set[bytes] = set()
@@ -112,11 +114,14 @@ class Shard:
         Raises:
             UNREACHABLE: the server is lost, or takes too long.
         """
-        try:
-            async with asyncio.timeout(self._timing.subscribing):
-                await self._settled.wait()
-        except TimeoutError:
-            self._give_up("the server does not confirm what is subscribed")
+        while not self._settled.is_set():
+            confirmed = self._confirmed
+            try:
+                async with asyncio.timeout(self._timing.subscribing):
+                    await self._settled.wait()
+            except TimeoutError:
+                if self._confirmed == confirmed:  # what was asked may have been lost on its way
+                    self._give_up("the server does not confirm what is subscribed")
         if self.is_lost:
             raise ConnectionError(self._trouble)
 
@@ -243,6 +248,7 @@ class Shard:
             raise ConnectionError("the server has ended a subscription")
 
     def _on_following(self, name: bytes) -> None:
+        self._confirmed += 1
         self._joining[name] -= 1
         if self._joining[name] > 0:
             return

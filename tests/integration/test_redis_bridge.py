@@ -139,6 +139,27 @@ async def test_a_connection_that_is_cut_silently(join: Join) -> None:
             assert at_two.heard == []
 
 
+async def test_a_server_that_never_heard_what_to_follow_is_asked_anew(join: Join) -> None:
+    """It answers pings, so it is not silent: what it was asked before is lost, and nobody else would know."""
+    with ValkeyServer() as server:
+        async with proxied(server.url) as (proxy, url):
+            two, at_two = await join(url, QUICK._replace(subscribing=0.2, silence=30.0))
+            lost = asyncio.Event()
+
+            def lose(data: bytes) -> bool:
+                if b"SUBSCRIBE" not in data:
+                    return False
+                lost.set()
+                return True
+
+            proxy.on_asked = lose
+            proxy.cut_all()
+            await lost.wait()
+            proxy.on_asked = lambda _: False
+            await at_two.until(lambda: at_two.states == ["up", "down", "up"])
+            assert two.figures.attempts >= 3
+
+
 async def test_a_quiet_connection_is_kept(join: Join) -> None:
     with ValkeyServer() as server:
         one, at_one = await join(server.url, QUICK._replace(silence=0.5))

@@ -39,6 +39,8 @@ class Proxy:
         self.flowing = asyncio.Event()
         """Cleared while the server's answers are not even read."""
         self.flowing.set()
+        self.on_asked: Callable[[bytes], bool] = lambda _: False
+        """Told of everything before it is passed on; whether to lose it."""
         self.on_question: Callable[[bytes], bool] = lambda _: False
         """Whether to cut the connection right after passing this on."""
 
@@ -57,7 +59,7 @@ class Proxy:
 
         async def ask() -> None:
             while data := await client.read(1 << 16):
-                if self.swallowing:
+                if self.on_asked(data) or self.swallowing:
                     continue
                 if known := [reply for asked, reply in self.answers.items() if asked in data]:
                     answer.write(known[0])
