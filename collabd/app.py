@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -86,8 +85,6 @@ class Service:
         self._bridge = bridge
         self.cluster = Cluster() if bridge or settings.redis else None
         """The other servers of the store, if a bridge leads to them."""
-        self.hears_of_others = None if self.cluster is None else partial(_is_up, self.cluster)
-        """Whether what is committed elsewhere is heard of at once; None for a server that is alone."""
         self.registry = Registry(
             self.store,
             cluster=self.cluster,
@@ -135,12 +132,13 @@ class Service:
         await self.store.start()
         secrets = [text.strip().encode() for text in self.settings.token_secret.split(",") if text.strip()]
         await self.gate.open(secrets)
-        if self.cluster is not None:
+        cluster = self.cluster
+        if cluster is not None:
             # Whoever can read the store may as well be told what is new in it.
             bridge = self._bridge or open_bridge(self.settings.redis, await stored_secret(self.store))
-            self.telemetry.registry.register(BridgeFigures(bridge, partial(_count_nodes, self.cluster)))
-            self.gate.on_change(self.cluster.tell_changed)
-            await self.cluster.start(bridge, self.registry, self.rights.look_now)
+            self.telemetry.registry.register(BridgeFigures(bridge, lambda: cluster.nodes))
+            self.gate.on_change(cluster.tell_changed)
+            await cluster.start(bridge, self.registry, self.rights.look_now)
         ticking = asyncio.create_task(self.registry.run())
         try:
             yield
@@ -148,8 +146,8 @@ class Service:
             await self.drain()
             ticking.cancel()
             await asyncio.wait([ticking])
-            if self.cluster is not None:
-                await self.cluster.close()
+            if cluster is not None:
+                await cluster.close()
             await self.compactor.close()
             for worker in (self.checker, self.converter, self.compacter):
                 await worker.close()
@@ -193,14 +191,6 @@ def _check_redis(settings: Settings, store: Store) -> None:
     if not store.is_shared:
         raise SettingsError(f"redis takes a store that servers can share: {POSTGRES[0]}…")
     check_url(settings.redis)
-
-
-def _is_up(cluster: Cluster) -> bool:
-    return cluster.is_up
-
-
-def _count_nodes(cluster: Cluster) -> int:
-    return cluster.nodes
 
 
 def _rules(settings: Settings) -> Rules:
@@ -282,6 +272,7 @@ def create_app(
     """
     settings = settings or Settings()
     service = Service(settings, store or open_store(settings.store, serves=True), authorize, bridge)
+    cluster = service.cluster
     cookies = Cookies(settings.public_url, settings.origins)
     socket = DocumentSocket(
         service.registry,
@@ -321,7 +312,7 @@ def create_app(
             *ops_routes(
                 ping=service.store.ping,
                 draining=lambda: service.registry.is_draining,
-                bridge=service.hears_of_others,
+                bridge=None if cluster is None else lambda: cluster.is_up,
                 metrics=service.telemetry.exposition,
             ),
             openapi_route(),

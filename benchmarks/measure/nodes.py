@@ -3,7 +3,6 @@
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support import postgres
@@ -62,20 +61,7 @@ def measure(bench: Bench, server: str, work: str) -> Run:
 
 
 def _commands(valkey: ValkeyServer) -> int:
-    told = dict(_figures(valkey))
-    return int(told["total_commands_processed"])
-
-
-def _figures(valkey: ValkeyServer) -> Iterator[tuple[str, str]]:
-    answer = valkey.ask("INFO", "stats")
-    text = answer.decode() if isinstance(answer, bytes) else str(answer)
-    if isinstance(answer, dict):
-        yield from ((str(name), str(value)) for name, value in answer.items())
-        return
-    for line in text.splitlines():
-        name, colon, value = line.partition(":")
-        if colon:
-            yield name, value
+    return int(valkey.ask("INFO", "stats")["total_commands_processed"])
 
 
 def tables(results: Results) -> str:

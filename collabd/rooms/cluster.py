@@ -78,7 +78,7 @@ class Neighbour(Protocol):
 class Place(Protocol):
     """Where the rooms of this node are."""
 
-    def neighbour(self, name: str) -> Neighbour | None:
+    def get(self, name: str) -> Neighbour | None:
         """The open room of a document."""
 
     def neighbours(self) -> Iterable[Neighbour]:
@@ -348,7 +348,7 @@ class Cluster:
             self._lose(node)
 
     def _hear_of_document(self, name: str, node: bytes, message: Message | None) -> None:
-        room = self._place.neighbour(name)
+        room = self._place.get(name)
         if isinstance(message, Committed | Reached):
             if room is not None:
                 room.hear(message)
@@ -379,13 +379,13 @@ class Cluster:
 
     def _come_back(self, name: str) -> None:
         """Make up for what may have been missed of a document, in both directions."""
-        room = self._place.neighbour(name)
+        room = self._place.get(name)
         if room is not None:
             room.say_who()
             self._look_again(name)
 
     def _look_again(self, name: str) -> None:
         """Make up for what may have been missed of a document here."""
-        if self._place.neighbour(name) is not None:
+        if self._place.get(name) is not None:
             self._asking.add(name)
             self.fall_behind(name)

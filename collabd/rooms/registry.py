@@ -113,10 +113,6 @@ class Registry:
         room = self._rooms.get(name)
         return None if room is None or room.has_ended else room
 
-    def neighbour(self, name: str) -> DocumentRoom | None:
-        """What :meth:`get` gives, for other nodes."""
-        return self.get(name)
-
     def neighbours(self) -> list[DocumentRoom]:
         """All open rooms."""
         return [room for room in self._rooms.values() if not room.has_ended]

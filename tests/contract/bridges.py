@@ -59,50 +59,14 @@ class LocalPlace:
         self._hub.heal(bridge)
 
 
-class RedisPlace:
-    """A real server, with a proxy for each node before it."""
+class _Proxied:
+    """What nodes reach through a proxy of their own."""
 
     def __init__(self, stack: AsyncExitStack) -> None:
-        self._url = valkey.shared_server()
-        self._prefix = f"test {secrets.token_hex(8)}:"
         self._stack = stack
         self._proxies: dict[Bridge, Proxy] = {}
 
-    async def node(
-        self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
-    ) -> tuple[Bridge, Hearer]:
-        proxy, url = await self._stack.enter_async_context(proxied(self._url))
-        timing = Timing(patience=WAIT_SECONDS, flush=WAIT_SECONDS, longest_pause=0.1)
-        bridge, hearer = RedisBridge(url, key, prefix=self._prefix, limits=limits, timing=timing), Hearer()
-        self._proxies[bridge] = proxy
-        if started:
-            self._stack.push_async_callback(bridge.close)
-            await bridge.start(hearer)
-            assert bridge.is_up
-        return bridge, hearer
-
-    async def cut(self, bridge: Bridge) -> None:
-        self._proxies[bridge].refusing = True
-        self._proxies[bridge].cut_all()
-
-    async def heal(self, bridge: Bridge) -> None:
-        self._proxies[bridge].refusing = False
-
-
-class WorkersPlace:
-    """A hub, with a proxy for each node before it."""
-
-    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
-        self._folder = folder
-        self._stack = stack
-        self._proxies: dict[Bridge, Proxy] = {}
-
-    async def node(
-        self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
-    ) -> tuple[Bridge, Hearer]:
-        path = self._folder / f"node {len(self._proxies)}"
-        proxy = await self._stack.enter_async_context(proxied_socket(self._folder / HUB, path))
-        bridge = WorkersBridge(path, key, limits=limits, patience=WAIT_SECONDS, longest_pause=0.1)
+    async def _joined(self, bridge: Bridge, proxy: Proxy, started: bool) -> tuple[Bridge, Hearer]:
         self._proxies[bridge] = proxy
         hearer = Hearer()
         if started:
@@ -117,6 +81,39 @@ class WorkersPlace:
 
     async def heal(self, bridge: Bridge) -> None:
         self._proxies[bridge].refusing = False
+
+
+class RedisPlace(_Proxied):
+    """A real server, with a proxy for each node before it."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        super().__init__(stack)
+        self._url = valkey.shared_server()
+        self._prefix = f"test {secrets.token_hex(8)}:"
+
+    async def node(
+        self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
+    ) -> tuple[Bridge, Hearer]:
+        proxy, url = await self._stack.enter_async_context(proxied(self._url))
+        timing = Timing(patience=WAIT_SECONDS, flush=WAIT_SECONDS, longest_pause=0.1)
+        bridge = RedisBridge(url, key, prefix=self._prefix, limits=limits, timing=timing)
+        return await self._joined(bridge, proxy, started)
+
+
+class WorkersPlace(_Proxied):
+    """A hub, with a proxy for each node before it."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+        super().__init__(stack)
+        self._folder = folder
+
+    async def node(
+        self, *, limits: Limits | None = None, key: bytes = KEY, started: bool = True
+    ) -> tuple[Bridge, Hearer]:
+        path = self._folder / f"node {len(self._proxies)}"
+        proxy = await self._stack.enter_async_context(proxied_socket(self._folder / HUB, path))
+        bridge = WorkersBridge(path, key, limits=limits, patience=WAIT_SECONDS, longest_pause=0.1)
+        return await self._joined(bridge, proxy, started)
 
 
 @asynccontextmanager
