@@ -308,7 +308,15 @@ def create_app(
             *history_routes(documents),
             *credential_routes(documents, service.rights.look_now),
             share_route(documents, service.rights.look_now),
-            *sign_in_routes(SignIn(documents, service.store, cookies, service.rights.look_now)),
+            *sign_in_routes(
+                SignIn(
+                    documents,
+                    service.store,
+                    cookies,
+                    service.rights.look_now,
+                    settings.sign_ins_per_address,
+                )
+            ),
             *ops_routes(
                 ping=service.store.ping,
                 draining=lambda: service.registry.is_draining,

@@ -16,6 +16,7 @@
     ├── UnsupportedMediaType    a body of a type that cannot be read
     │   └── UnsupportedCoding   a body that is compressed
     ├── Overloaded              come back later
+    │   ├── TooMany             as much of it as one address may have is under way
     │   ├── SlowClient          the peer does not read what it is sent
     │   └── StoreUnavailable    the log cannot commit at the moment
     ├── ShuttingDown            this process is leaving
@@ -182,6 +183,18 @@ class Overloaded(CollabdError):
     code = "overloaded"
     close_code = 1013
     status = 503
+
+
+class TooMany(Overloaded):
+    """As much of it as one address may have is under way. ``seconds`` is when there is room again at the
+    latest."""
+
+    code = "too-many"
+    status = 429
+
+    def __init__(self, message: str, seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class SlowClient(Overloaded):

@@ -124,6 +124,14 @@ class Settings:
     session_hours: float = setting(
         12.0, "How long somebody stays signed in.", unit="hours", minimum=0.1, maximum=720
     )
+    sign_ins_per_address: int = setting(
+        300,
+        "How many sign-ins may be under way from one address (of IPv6: one /64), on all servers together. "
+        "One is until it is finished, or for ten minutes.",
+        unit="sign-ins",
+        minimum=1,
+        maximum=10_000,
+    )
     providers: tuple[Mapping[str, Any], ...] = setting((), "OpenID providers with which people sign in.")
     rules: tuple[Mapping[str, Any], ...] = setting(
         (), "Who may do what with which documents. Without rules everybody may do everything."

@@ -1,5 +1,6 @@
 """What a request brings along to be known by, and the cookies for it."""
 
+import ipaddress
 from collections.abc import Collection
 from typing import Final
 from urllib.parse import unquote_plus, urlsplit
@@ -130,6 +131,19 @@ def presented_by(connection: HTTPConnection, cookies: Cookies) -> Presented:
 def address_of(connection: HTTPConnection) -> str:
     """Where a request comes from; empty if that is not known."""
     return connection.client.host if connection.client else ""
+
+
+def network_of(address: str) -> str:
+    """What one subscriber has: an address of IPv4, or a /64 of IPv6 (RFC 6177); empty if it is no address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def hide_token(scope: Scope) -> None:

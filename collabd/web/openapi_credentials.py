@@ -10,6 +10,7 @@ from collabd.errors import (
     Overloaded,
     SignInNeeded,
     TooLarge,
+    TooMany,
 )
 
 from .openapi_parts import content, query, refusals
@@ -122,6 +123,7 @@ def credential_paths() -> dict[str, Any]:
                 "Begin to sign in.",
                 {"302": {"description": "To the provider."}},
                 NoSuchDocument,
+                TooMany,
                 Overloaded,
                 parameters=[
                     query("provider", "Its name; the first if left out.", {"type": "string"}),

@@ -1,11 +1,12 @@
 """Errors over HTTP: ``application/problem+json`` (RFC 9457) with a stable ``code``."""
 
 import json
+import math
 from http import HTTPStatus
 
 from starlette.responses import Response
 
-from collabd.errors import CollabdError, UnsupportedCoding
+from collabd.errors import CollabdError, TooMany, UnsupportedCoding
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -27,6 +28,8 @@ def problem_of(error: CollabdError) -> Response:
     headers = {}
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(math.ceil(error.seconds))
     if isinstance(error, UnsupportedCoding):
         headers["Accept-Encoding"] = "identity"
     return problem(error.status, error.code, str(error), headers)

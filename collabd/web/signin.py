@@ -20,12 +20,12 @@ from starlette.routing import BaseRoute, Route
 from collabd.auth.base import Identity
 from collabd.auth.oidc import Provider
 from collabd.auth.sessions import Session
-from collabd.errors import CollabdError, MalformedInput, NoSuchDocument, NotAllowed, SignInNeeded
+from collabd.errors import CollabdError, MalformedInput, NoSuchDocument, NotAllowed, SignInNeeded, TooMany
 from collabd.memos import Memo, Memos
 
 from . import audit
 from .documents import NOSNIFF, Documents, Resource, identity_of, time_of
-from .identity import Cookies, address_of
+from .identity import Cookies, address_of, network_of
 
 BEGUN: Final = "sign-in"
 """The kind of the memos of sign-ins under way."""
@@ -45,6 +45,8 @@ class SignIn(NamedTuple):
     cookies: Cookies
     look_now: Callable[[], None]
     """To be called when a session was ended."""
+    most_begun: int
+    """How many sign-ins may be under way from one address."""
 
 
 def sign_in_routes(shared: SignIn) -> list[BaseRoute]:
@@ -100,6 +102,8 @@ class _Login(_Step):
         provider = self._provider(name)
         home = urlsplit(self.shared.cookies.own_address(request)).path + "/"
         back_to = way_back(request.query_params.get("next", ""), home)
+        network = network_of(address_of(request))
+        await self._demand_room(request, network)
         begun = await provider.begin(self._callback_url(request, provider))
         browser = secrets.token_urlsafe(32)
         value = {
@@ -110,10 +114,20 @@ class _Login(_Step):
             "next": back_to,
         }
         until = time.time() + BEGUN_SECONDS
-        await self.shared.memos.put_memo(Memo(BEGUN, browser, "", json.dumps(value), until))
+        await self.shared.memos.put_memo(Memo(BEGUN, browser, network, json.dumps(value), until))
         response = RedirectResponse(begun.url, 302, NO_STORE)
         self.shared.cookies.set(response, request, self.shared.cookies.sign_in, browser, BEGUN_SECONDS)
         return response
+
+    async def _demand_room(self, request: Request, network: str) -> None:
+        # Nobody has to be known for this, and it takes room in the store that all servers share. So it is
+        # counted there: it does not matter to how many of them somebody goes.
+        under_way = await self.shared.memos.memos_about(BEGUN, [network]) if network else []
+        if len(under_way) < self.shared.most_begun:
+            return
+        audit.note("sign-in-limited", request, under_way=len(under_way))
+        seconds = min(memo.expires_at for memo in under_way) - time.time()
+        raise TooMany("too many sign-ins were begun from your address and not finished", max(seconds, 1.0))
 
 
 class _Callback(_Step):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support import postgres
 from tests.support.clients import Client
@@ -180,3 +180,16 @@ async def test_tokens_and_figures_stay_within(installation: Installation) -> Non
     assert "GET /ws/notes" in nginx.log
     assert "SECRET" not in nginx.log
     assert sum(figures(server)["collabd_joins_total"] for server in installation.servers) == 1
+
+
+async def test_one_address_has_so_many_connections_and_no_more(installation: Installation) -> None:
+    nginx = installation.start(changes={"limit_conn addresses 1000": "limit_conn addresses 2"})
+
+    def connecting(address: str) -> connect:
+        url = nginx.websocket_url("notes")
+        return connect(url, ssl=nginx.trust, local_addr=(address, 0), proxy=None)
+
+    async with connecting("127.0.0.7"), connecting("127.0.0.7"), connecting("127.0.0.8"):
+        with pytest.raises(InvalidStatus) as refused:
+            await connecting("127.0.0.7")
+        assert refused.value.response.status_code == 429

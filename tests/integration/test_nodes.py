@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import httpx
 import pytest
 from websockets.exceptions import InvalidHandshake
 
 from tests.support import postgres
 from tests.support.clients import Client
+from tests.support.provider import CLIENT_ID, CLIENT_SECRET, forging
 from tests.support.server import RunningServer, running_server
 from tests.support.valkey import ValkeyServer
 from tests.support.watching import becomes, exported_text, figure_becomes, figures
@@ -24,7 +26,7 @@ class Cluster:
     """A database, a Valkey, and servers that share them."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._stack = contextlib.ExitStack()
         self.store = postgres.new_database()
         self.valkey = self._stack.enter_context(ValkeyServer())
@@ -36,7 +38,7 @@ class Cluster:
         self._stack.close()
 
     def server(self, name: str, *options: str) -> RunningServer:
-        directory = self._folder / name
+        directory = self.folder / name
         directory.mkdir()
         options = ("--redis", self.valkey.url, *options)
         return self._stack.enter_context(running_server(directory, store=self.store, options=options))
@@ -102,6 +104,16 @@ async def test_a_killed_node_takes_its_people_with_it(cluster: Cluster) -> None:
         await ben.until(lambda: ben.presence.get(ada.doc.client_id) is None)
         assert time.monotonic() - killed_at < 10
         await ada.cut()
+
+
+async def test_sign_ins_under_way_are_counted_for_all_servers_together(cluster: Cluster) -> None:
+    async with forging() as forge, httpx.AsyncClient() as browser:
+        provider = f'issuer = "{forge.issuer}"\nclient_id = "{CLIENT_ID}"\nclient_secret = "{CLIENT_SECRET}"'
+        configuration = cluster.folder / "collabd.toml"
+        configuration.write_text(f'sign_ins_per_address = 3\n[[providers]]\nname = "example"\n{provider}\n')
+        servers = [cluster.server(name, "--config", str(configuration)) for name in ("one", "two")]
+        begun = [await browser.get(f"{servers[number % 2].url}/auth/login") for number in range(5)]
+        assert [answer.status_code for answer in begun] == [302, 302, 302, 429, 429]
 
 
 async def test_a_rolling_restart_under_load_loses_nothing(cluster: Cluster) -> None:

@@ -35,9 +35,9 @@ class Town:
         self.forge = forge
         self._app = app
 
-    def browser(self) -> httpx.AsyncClient:
-        """A browser without any cookies."""
-        transport = httpx.ASGITransport(self._app)
+    def browser(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
+        """A browser without any cookies, at some address."""
+        transport = httpx.ASGITransport(self._app, client=(address, 50_000))
         return httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN})
 
     async def begin(self, browser: httpx.AsyncClient, **query: str) -> dict[str, str]:
@@ -97,7 +97,9 @@ async def town() -> AsyncIterator[Town]:
             "label": "Example Inc.",
         }
         rules = ({"documents": "team/**", "groups": ["staff"], "access": "write"},)
-        settings = Settings(store="memory:", public_url=ORIGIN, providers=(provider,), rules=rules)
+        settings = Settings(
+            store="memory:", public_url=ORIGIN, providers=(provider,), rules=rules, sign_ins_per_address=20
+        )
         app = create_app(settings, store=MemoryStore())
         async with app.state.service.running():
             yield Town(app, forge)
@@ -536,3 +538,36 @@ async def test_a_provider_that_is_down_lets_sessions_last_for_a_while(town: Town
         assert session.silent_since is not None
         await sessions._save(session._replace(renew_at=0.0, silent_since=time.time() - 3600))
         assert not (await me(browser))["signed_in"]
+
+
+async def test_of_one_address_only_so_many_sign_ins_are_under_way(
+    town: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with town.browser("203.0.113.9") as browser, town.browser("203.0.113.10") as neighbour:
+        *_, asked = [await town.begin(browser) for _ in range(20)]
+        with caplog.at_level("INFO", "collabd.audit"):
+            refused = await browser.get("/auth/login")
+        assert (refused.status_code, refused.json()["code"]) == (429, "too-many")
+        assert 590 < int(refused.headers["retry-after"]) <= 600
+        assert "sign-in-limited" in caplog.text
+        shown = await browser.get("/auth/login", headers={"Accept": "text/html"})
+        assert queried(shown.headers["location"]) == {"sign-in": "too-many"}
+        await town.signed_in(neighbour)
+        town.give(asked)
+        assert (await town.come_back(browser, asked)).status_code == 302
+        assert (await browser.get("/auth/login")).status_code == 302, "one of them is finished"
+
+
+async def test_whoever_has_a_network_has_one_address(town: Town) -> None:
+    for host in range(20):
+        async with town.browser(f"2001:db8:0:1::{host:x}") as browser:
+            await town.begin(browser)
+    async with town.browser("2001:db8:0:1:ffff::") as same, town.browser("2001:db8:0:2::") as other:
+        assert (await same.get("/auth/login")).status_code == 429
+        assert (await other.get("/auth/login")).status_code == 302
+
+
+async def test_without_an_address_there_is_nothing_to_count(town: Town) -> None:
+    async with town.browser("") as browser:
+        for _ in range(21):
+            await town.begin(browser)

@@ -1,30 +1,27 @@
 // An OpenID provider (oidc-provider, which is certified) on a free port of 127.0.0.1. Opened by tests/support/oidc.py.
 //
-//   node oidc.mjs '{"secret": …, "redirect_uri": …, "post_logout_redirect_uri": …, "backchannel_logout_uri": …}'
+//   node oidc.mjs '{"key": …, "secret": …, "redirect_uri": …, "post_logout_redirect_uri": …, "backchannel_logout_uri": …}'
 //
 // Prints {"issuer": …} once it serves. Whoever says a name in its form is signed in under that name, with an address
 // at example.org made of it: there are no passwords, and nobody is asked whether he consents.
 
-import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 
 import { Provider } from 'oidc-provider'
 
 const SCOPES = 'openid profile email groups'
 
-const { secret, redirect_uri, post_logout_redirect_uri, backchannel_logout_uri } = JSON.parse(process.argv[2])
+const { key, secret, redirect_uri, post_logout_redirect_uri, backchannel_logout_uri } = JSON.parse(process.argv[2])
 
 const escaped = (text) => text.replace(/[&<>"']/g, (each) => `&#${each.charCodeAt(0)};`)
 const pageOf = (title, body) => `<!doctype html><title>${title}</title><h1>${title}</h1>${body}`
-
-const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
 
 const server = createServer()
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
 const issuer = `http://127.0.0.1:${server.address().port}`
 
 const provider = new Provider(issuer, {
-  jwks: { keys: [{ ...key, kid: 'one', alg: 'RS256', use: 'sig' }] },
+  jwks: { keys: [key] },
   cookies: { keys: ['of the tests'] },
   clients: [
     {

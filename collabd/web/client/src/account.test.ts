@@ -45,6 +45,7 @@ describe("a sign-in that failed", () => {
     ["", ""],
     ["?state=x", ""],
     ["?sign-in=overloaded", "does not answer"],
+    ["?sign-in=too-many", "in ten minutes"],
     ["?sign-in=sign-in", "did not agree"],
     ["?sign-in=%3Cb%3E", "did not agree"],
   ])("is told from %j", (search, words) => {

@@ -55,6 +55,7 @@ export function signInProblem(search: string): string {
   const code = new URLSearchParams(search).get("sign-in");
   if (code === null) return "";
   if (code === "overloaded") return "The provider does not answer at the moment. Try again in a while.";
+  if (code === "too-many") return "Too many sign-ins were begun from your network. Try again in ten minutes.";
   return "You are not signed in: the provider did not agree, or it took too long. Try again.";
 }
 
