@@ -32,6 +32,7 @@ from collabd.rooms.cluster import Cluster
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import RoomLimits
 from collabd.settings import Settings, without_password
+from collabd.tally import Reporter
 from collabd.telemetry import Telemetry
 from collabd.web.compression import Compression
 from collabd.web.credentials import credential_routes
@@ -75,7 +76,7 @@ class Service:
         """For what clients send."""
         self.converter = Worker()
         """For whole documents: read, shown, made from content."""
-        self.compacter = Worker()
+        self.compacter = Worker(awaited=False)
         """For what nobody waits for."""
         policy = retention.parse(settings.history)
         self.compactor = Compactor(self.store, run=self.compacter.run, policy=policy)
@@ -125,6 +126,8 @@ class Service:
         """Whether a running service listens on the socket beside its file. To be set before it runs."""
         self.tidies = True
         """Whether a running service sees to it that nothing is kept longer than it should be."""
+        self.reporter: Reporter | None = None
+        """For one process of several: knows the figures of all. To be set before it runs."""
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -158,7 +161,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the store, serve, and come to rest."""
-        async with self.opened(), self._listening():
+        async with self.opened(), self._listening(), self._reporting():
             tasks = [asyncio.create_task(self.rights.run())]
             if self.tidies:
                 tasks.append(asyncio.create_task(self.keeper.run()))
@@ -175,6 +178,17 @@ class Service:
         if not self.takes_commands or path is None:
             return contextlib.nullcontext()
         return taking_commands(socket_of(path), self)
+
+    def _reporting(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext() if self.reporter is None else self.reporter.running()
+
+    async def figures(self) -> bytes:
+        """What is counted, in Prometheus' text format.
+
+        Raises:
+            OSError: this is one process of several, and the one that adds them up does not answer.
+        """
+        return self.telemetry.exposition() if self.reporter is None else await self.reporter.exposition()
 
     async def drain(self) -> bool:
         """Commit what was received and close everybody with "come back". Calling it again does nothing.
@@ -321,7 +335,7 @@ def create_app(
                 ping=service.store.ping,
                 draining=lambda: service.registry.is_draining,
                 bridge=None if cluster is None else lambda: cluster.is_up,
-                metrics=service.telemetry.exposition,
+                metrics=service.figures,
             ),
             openapi_route(),
             *page_routes(),

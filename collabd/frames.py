@@ -9,12 +9,15 @@ Integers are big-endian. What is sent in one turn of the event loop goes out in 
 """
 
 import asyncio
+import contextlib
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Final, cast
 
 from collabd.errors import TooLarge
+from collabd.sockets import private
 
 logger = logging.getLogger(__name__)
 
@@ -136,3 +139,26 @@ class Link(asyncio.Protocol):
             del self._rest[:position]
         else:
             self._rest += data[position:]
+
+
+@contextlib.asynccontextmanager
+async def links_at(
+    path: Path, welcome: Callable[[], Link], close: Callable[[], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Let processes of the same user connect to a socket at ``path``, in the block.
+
+    Args:
+        welcome: makes our end for one that connects.
+        close: ends all of them; it is called at the end, when nobody can connect any more.
+
+    Raises:
+        OSError: there can be no socket at ``path``.
+        StoreError: the path is too long.
+    """
+    with private(path) as listener:
+        listening = await asyncio.get_running_loop().create_unix_server(welcome, sock=listener)
+        try:
+            yield
+        finally:
+            listening.close()
+            await close()

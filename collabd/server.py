@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from collabd.errors import CollabdError, SettingsError
 from collabd.garbage import Garbage
+from collabd.listening import Listener, sockets_on
 from collabd.settings import Settings, without_password
 from collabd.tls import Certificate
 
@@ -52,6 +54,7 @@ class Server(uvicorn.Server):
         *,
         http: str | type[asyncio.Protocol] = HTTP,
         websockets: str | type[asyncio.Protocol] = WEBSOCKETS,
+        pause: Callable[[], float] = lambda: 0.0,
         announce: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare to serve.
@@ -62,6 +65,7 @@ class Server(uvicorn.Server):
             is_quiet: whether nobody is connected.
             http: what reads requests, in uvicorn's terms (``Config(http=…)``).
             websockets: what frames WebSocket messages, in uvicorn's terms (``Config(ws=…)``).
+            pause: how many seconds the next ones wait after some connections were taken in.
             announce: is told once it serves, in one line, instead of stdout.
 
         Raises:
@@ -90,6 +94,7 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._drain = drain
         self._garbage = Garbage(is_quiet)
+        self._pause = pause
         self._announce = announce or say
         self._hung_up = False
         self.exit_code = 0
@@ -105,11 +110,24 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so in one line."""
-        await super().startup(sockets)
-        if self.started:
-            self._garbage.begin()
-            port = self.servers[0].sockets[0].getsockname()[1]
-            self._announce(greeting(self._settings, port))
+        try:
+            sockets = sockets or sockets_on(self._settings.host, self._settings.port)
+            await super().startup([])  # which starts the application, and listens to nobody
+            listener = Listener(sockets, self._protocol, self.config.ssl, self._pause)
+        except OSError as error:
+            logger.error("%s", error)
+            if self.started:
+                await self.lifespan.shutdown()
+            sys.exit(STARTUP_FAILURE)
+        self.servers = cast("list[asyncio.base_events.Server]", [listener])
+        self._garbage.begin()
+        self._announce(greeting(self._settings, sockets[0].getsockname()[1]))
+
+    def _protocol(self) -> asyncio.Protocol:
+        """What uvicorn makes for each connection."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Do what uvicorn does ten times a second."""

@@ -23,6 +23,7 @@ from collabd.bridge.workers import WorkersBridge
 from collabd.persistence.remote import RemoteStore
 from collabd.server import Server
 from collabd.settings import Settings, is_loopback
+from collabd.tally import Reporter
 from collabd.telemetry import set_up_logging
 from collabd.web.arrivals import in_turn
 from collabd.web.fastlane import FastLaneProtocol
@@ -41,6 +42,8 @@ class Orders(NamedTuple):
     """Where the supervisor serves the store; None if the worker opens what the settings name."""
     hub: Path
     """Where the supervisor passes on what workers say to each other."""
+    tally: Path
+    """Where the supervisor adds up everybody's figures."""
     key: bytes
     """What they sign it with."""
 
@@ -50,6 +53,7 @@ class Orders(NamedTuple):
             "settings": dataclasses.asdict(self.settings),
             "store": self.store and str(self.store),
             "hub": str(self.hub),
+            "tally": str(self.tally),
             "key": self.key.hex(),
         }
         return json.dumps(plain).encode() + b"\n"
@@ -68,6 +72,7 @@ class Orders(NamedTuple):
             plain["sockets"],
             Path(plain["store"]) if plain["store"] else None,
             Path(plain["hub"]),
+            Path(plain["tally"]),
             bytes.fromhex(plain["key"]),
         )
 
@@ -92,6 +97,7 @@ def _server(app: Any, settings: Settings, announce: Callable[[str], None] | None
         lambda: not registry.has_peers,
         http=in_turn(lambda: registry.turns),
         websockets=FastLaneProtocol,
+        pause=lambda: registry.turns.pause,
         announce=announce,
     )
 
@@ -113,7 +119,9 @@ def _work() -> int:
     # A Redis also leads to other machines.
     bridge = None if settings.redis else WorkersBridge(orders.hub, orders.key)
     app = create_app(settings, store=store, bridge=bridge)
-    app.state.service.tidies = orders.store is None
+    service = app.state.service
+    service.tidies = orders.store is None
+    service.reporter = Reporter(orders.tally, service.telemetry.registry)
     sockets = [socket.socket(fileno=descriptor) for descriptor in orders.sockets]
     return _server(app, settings, announce).serve_until_stopped(sockets)
 

@@ -3,7 +3,7 @@
 The supervisor listens for the workers: each has sockets of its own on the port, among which the system
 distributes connections. It keeps them open itself, so that whoever connects while a worker that died is
 replaced waits for the next one. It owns the store and serves it to the workers (except for PostgreSQL, which
-they use themselves), takes commands, and passes on what workers say to each other.
+they use themselves), takes commands, passes on what workers say to each other, and adds up their figures.
 
 A worker that ends is replaced, after a pause that grows if it did not last. When the supervisor is told to
 stop it tells the workers to, and waits for them; when it dies, they notice, and stop too.
@@ -19,7 +19,6 @@ import socket
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +28,12 @@ from collabd.app import Service, is_shared, open_store
 from collabd.bridge.hub import passing_on
 from collabd.bridge.workers import WorkersBridge
 from collabd.errors import CollabdError
+from collabd.listening import sockets_for
 from collabd.persistence.served import serving
 from collabd.server import LAST_MINUTE_SECONDS, greeting, say
 from collabd.serving import Orders
 from collabd.settings import Settings
+from collabd.tally import adding_up
 from collabd.tls import Certificate
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,6 @@ STEADY_SECONDS: Final = 10.0
 PORT_SECONDS: Final = 1.0
 """How long to wait for the port: workers whose supervisor was killed let go of it right away, but not at
 once."""
-DISTRIBUTES: Final[bool] = sys.platform == "linux"
-"""Whether the system distributes connections among sockets of one port."""
 GRACE_SECONDS: Final = LAST_MINUTE_SECONDS + 1.0
 """How far past ``shutdown_seconds`` workers are ended by force."""
 
@@ -84,6 +83,7 @@ class Supervisor:
         self._settings = settings
         self._count = count
         self._hub = folder / "hub"
+        self._tally = folder / "tally"
         self._key = secrets.token_bytes(32)
         self._store = None if is_shared(settings.store) else folder / "store"
         Certificate.of(settings)  # to say at once what each worker would
@@ -109,6 +109,7 @@ class Supervisor:
             async with contextlib.AsyncExitStack() as stack:
                 listening = await self._listen(stack)
                 await stack.enter_async_context(passing_on(self._hub))
+                await stack.enter_async_context(adding_up(self._tally, self._service.telemetry.registry))
                 if self._store is not None:
                     self._service.store.is_shared = True  # with the workers
                     await stack.enter_async_context(self._service.running())
@@ -123,7 +124,7 @@ class Supervisor:
 
     def _orders(self, number: int, sockets: list[socket.socket]) -> Orders:
         descriptors = [one.fileno() for one in sockets]
-        return Orders(number, self._settings, descriptors, self._store, self._hub, self._key)
+        return Orders(number, self._settings, descriptors, self._store, self._hub, self._tally, self._key)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stopping.is_set() and number == signal.SIGINT:  # Ctrl-C once more
@@ -239,48 +240,3 @@ async def _start(orders: Orders) -> Process:
         process.stdin.write(orders.packed())
         await process.stdin.drain()
     return process
-
-
-@contextlib.contextmanager
-def sockets_for(host: str, port: int, count: int) -> Generator[list[list[socket.socket]]]:
-    """Sockets for ``count`` processes to listen on, one for each address of the host.
-
-    Where the system distributes connections among sockets of one port, each process gets its own; elsewhere
-    they are the same for all.
-
-    Raises:
-        OSError: somebody else listens there, or there is no such host.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    with contextlib.ExitStack() as stack:
-        addresses = list(dict.fromkeys((family, address) for family, *_, address in found))
-        each: list[list[socket.socket]] = [[] for _ in range(count)]
-        for family, address in addresses:
-            # Whoever else listens there would share connections with us, and not know it either.
-            with _bound(family, address) as alone:
-                address = (address[0], alone.getsockname()[1], *address[2:])
-            if not DISTRIBUTES:
-                shared = stack.enter_context(_bound(family, address))
-                for sockets in each:
-                    sockets.append(shared)
-                continue
-            for sockets in each:
-                sockets.append(stack.enter_context(_bound(family, address, together=True)))
-        yield each
-
-
-def _bound(family: int, address: tuple[object, ...], *, together: bool = False) -> socket.socket:
-    one = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if together:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        one.bind(address)
-    except OSError as error:
-        one.close()
-        raise OSError(
-            error.errno, f"{address[0]}:{address[1]} cannot be listened on: {error.strerror}"
-        ) from None
-    return one

@@ -13,6 +13,7 @@ are ours, so they speak pickle, each message preceded by its length.
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import pickle
 import signal
@@ -39,6 +40,11 @@ IDLE_SECONDS: Final = 60.0
 MEMORY: Final = 96 * 2**20
 """Bytes at which the process ends after a call: what Python once took it hardly gives back."""
 NICENESS: Final = 5
+"""Of a process that somebody waits for, beside the server."""
+PATIENCE: Final = 1.0
+"""Seconds after which a call that nobody waits for is begun anew with more priority..."""
+STARVED: Final = 0.25
+"""...if it had less than this share of a processor until then."""
 _LENGTH: Final = struct.Struct(">Q")
 
 
@@ -60,6 +66,53 @@ class Runner(Protocol):
         """
 
 
+class _Starved(Exception):
+    """A call got nowhere with the time that was left over."""
+
+
+class _Watch:
+    """Kills a process that takes too long for a call.
+
+    Args:
+        starves: also, and sooner, if it hardly has any time of the processor.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", seconds: float, *, starves: bool) -> None:
+        self.late = self.starved = False
+        self._process = process
+        self._timers = [threading.Timer(seconds, self._on_late)]
+        if starves:
+            self._had = _processor_seconds(process.pid)
+            self._timers.append(threading.Timer(PATIENCE, self._look))
+        for timer in self._timers:
+            timer.daemon = True
+            timer.start()
+
+    def end(self) -> None:
+        """The call has ended; the process is not killed from now on."""
+        for timer in self._timers:
+            timer.cancel()
+        for timer in self._timers:
+            timer.join()
+
+    def _on_late(self) -> None:
+        self.late = True
+        self._process.kill()
+
+    def _look(self) -> None:
+        if _processor_seconds(self._process.pid) - self._had < PATIENCE * STARVED:
+            self.starved = True
+            self._process.kill()
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process has had of a processor; infinite where that cannot be told."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    except (OSError, ValueError):
+        return math.inf
+
+
 class ThreadRunner:
     """A runner where there can be no process. What takes too long is not ended."""
 
@@ -75,11 +128,23 @@ class Worker:
     """A runner that has a process, from the first call on until it has been idle for long.
 
     Call :meth:`close` in the end. The process ends with ours in any case.
+
+    Args:
+        awaited: whether somebody waits for what it does. If not, the process takes what time of the processor
+            is left over, so that one who types does not notice it; only where a call gets nowhere like that
+            is it begun anew, as if it were awaited.
+        idle_seconds: after so long without work the process ends.
+        executable: the Python to run; None if there can be no process.
     """
 
     def __init__(
-        self, *, idle_seconds: float = IDLE_SECONDS, executable: str | None = sys.executable
+        self,
+        *,
+        awaited: bool = True,
+        idle_seconds: float = IDLE_SECONDS,
+        executable: str | None = sys.executable,
     ) -> None:
+        self._awaited = awaited
         self._idle_seconds = idle_seconds
         self._executable = executable
         self._thread = ThreadPoolExecutor(1, "collabd-worker")
@@ -132,6 +197,18 @@ class Worker:
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> tuple[bool, Any]:
         """Whether it went well, and the result or the error."""
+        if self._awaited:
+            return self._ask(function, args, seconds)
+        with contextlib.suppress(_Starved):
+            return self._ask(function, args, seconds)
+        self._awaited = True
+        try:
+            return self._ask(function, args, seconds)
+        finally:
+            self._awaited = False
+            self._stop()
+
+    def _ask(self, function: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> tuple[bool, Any]:
         if self._is_closed:
             raise ShuttingDown("nothing more is begun")
         if self._process is not None and self._process.poll() is not None:
@@ -139,15 +216,7 @@ class Worker:
         process = self._process or self._start()
         if process is None:
             return True, function(*args)
-        is_late = threading.Event()
-
-        def end() -> None:
-            is_late.set()
-            process.kill()
-
-        timer = threading.Timer(seconds, end)
-        timer.daemon = True
-        timer.start()
+        watch = _Watch(process, seconds, starves=not self._awaited)
         try:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -156,17 +225,18 @@ class Worker:
         except OSError:
             answer = None
         finally:
-            timer.cancel()
-            timer.join()
+            watch.end()
         if answer is None:
             code = self._stop()
             if self._is_closed:
                 raise ShuttingDown("the work was given up")
-            reason = f"took longer than {seconds:g} s" if is_late.is_set() else f"ended its process ({code})"
+            if watch.starved:
+                raise _Starved
+            reason = f"took longer than {seconds:g} s" if watch.late else f"ended its process ({code})"
             logger.error("%s %s", function.__qualname__, reason)
             raise WorkEnded(f"the work {reason}")
         succeeded, outcome, is_last = pickle.loads(answer)  # noqa: S301 (our own process wrote it)
-        if is_last or is_late.is_set():
+        if is_last or watch.late or watch.starved:
             self._stop()
         return succeeded, outcome
 
@@ -180,15 +250,26 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
-                start_new_session=True,
+                # Not a session of its own: Linux shares the processor out among sessions first, and then it
+                # would have as much of it as the server, whatever its priority.
+                process_group=0,
             )
         except OSError as error:
             logger.warning("heavy work is done in a thread: no process can be started: %s", error)
             self._executable = None
             return None
+        self._step_back(self._process.pid)
         if self._is_closed:
             self._process.kill()
         return self._process
+
+    def _step_back(self, pid: int) -> None:
+        """Let the process yield to ours, already while it starts."""
+        with contextlib.suppress(AttributeError, OSError):
+            if self._awaited or not hasattr(os, "SCHED_IDLE"):
+                os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
+            else:
+                os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
 
     def _stop(self) -> int | None:
         process, self._process = self._process, None
@@ -228,8 +309,6 @@ def _main() -> None:
     """Answer calls until stdin ends, which it does at the latest when the server is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server needs us until it has drained
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(NICENESS)
     calls, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anybody prints must not get in between
     while (call := _read(calls)) is not None:

@@ -14,8 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
-from collabd.frames import Link, frame
-from collabd.sockets import private
+from collabd.frames import Link, frame, links_at
 
 logger = logging.getLogger(__name__)
 
@@ -64,13 +63,8 @@ async def passing_on(path: Path) -> AsyncIterator[None]:
         StoreError: the path is too long.
     """
     hub = _Hub()
-    with private(path) as listener:
-        listening = await asyncio.get_running_loop().create_unix_server(hub.welcome, sock=listener)
-        try:
-            yield
-        finally:
-            listening.close()
-            await hub.close()
+    async with links_at(path, hub.welcome, hub.close):
+        yield
 
 
 class _Hub:

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from collabd.errors import CollabdError, StoreError, StoreUnavailable
-from collabd.frames import Link, frame
-from collabd.sockets import private
+from collabd.frames import Link, frame, links_at
 
 from . import exchange
 from .base import Appended, Store
@@ -40,13 +39,8 @@ async def serving(path: Path, store: Store) -> AsyncIterator[None]:
         StoreError: the path is too long.
     """
     owner = _Owner(store)
-    with private(path) as listener:
-        listening = await asyncio.get_running_loop().create_unix_server(owner.welcome, sock=listener)
-        try:
-            yield
-        finally:
-            listening.close()
-            await owner.close()
+    async with links_at(path, owner.welcome, owner.close):
+        yield
 
 
 class _Owner:

@@ -5,10 +5,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-AT_ONCE_SECONDS: Final = 0.001
+AT_ONCE_SECONDS: Final = 0.0005
 """How long those are served who have a turn together, about."""
 PAUSE_SECONDS: Final = 0.002
 """How long the others wait then for their turn while somebody edits."""
+COMMITS_SECONDS: Final = 0.004
+"""How much longer, at most, while something is committed: it would have to wait for who is served, the thread
+that commits because Python runs one thread at a time, and those who are to see it."""
+LOOK_SECONDS: Final = 0.001
+"""How soon it is looked again whether something is."""
+MANY: Final = 300
+"""When more than so many wait, as after a restart, there is no pause until there are fewer: they would be
+kept out for long, and whoever edits waits for them as well."""
 BUSY_SECONDS: Final = 0.25
 """How long after an edit others are expected."""
 
@@ -23,7 +31,7 @@ class Turns:
         loop: its clock and timers are used, nothing else.
     """
 
-    __slots__ = ("_began_at", "_loop", "_next", "_spent", "_waiting", "edited_at")
+    __slots__ = ("_began_at", "_commits", "_edited_at", "_loop", "_next", "_paused_at", "_spent", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -31,8 +39,24 @@ class Turns:
         self._next: asyncio.Handle | None = None
         self._began_at = float("-inf")
         self._spent = 0.0
-        self.edited_at = float("-inf")
-        """When somebody edited something last, on the loop's clock."""
+        self._edited_at = float("-inf")
+        self._paused_at = float("-inf")
+        self._commits = 0
+        """How many are under way."""
+
+    @property
+    def pause(self) -> float:
+        """How many seconds to wait after something that was done for those who come; 0 while nobody edits."""
+        return PAUSE_SECONDS if self._loop.time() - self._edited_at < BUSY_SECONDS else 0.0
+
+    def commit_begins(self) -> None:
+        """What somebody wrote is handed over to be committed."""
+        self._commits += 1
+        self._edited_at = self._loop.time()
+
+    def commit_ends(self) -> None:
+        """It is committed, or will not be."""
+        self._commits -= 1
 
     def ask(self, serve: Serve) -> None:
         """Have somebody served when it is their turn: right now unless many were just before."""
@@ -50,13 +74,19 @@ class Turns:
             self._pause()
 
     def _pause(self) -> None:
-        if self._loop.time() - self.edited_at < BUSY_SECONDS:
-            self._next = self._loop.call_later(PAUSE_SECONDS, self._serve_next)
+        pause = self.pause
+        if pause and len(self._waiting) <= MANY:
+            self._paused_at = self._loop.time()
+            self._next = self._loop.call_later(pause, self._serve_next)
         else:
             self._next = self._loop.call_soon(self._serve_next)
 
     def _serve_next(self) -> None:
-        self._began_at = self._loop.time()
+        now = self._loop.time()
+        if self._commits and now - self._paused_at < PAUSE_SECONDS + COMMITS_SECONDS:
+            self._next = self._loop.call_later(LOOK_SECONDS, self._serve_next)
+            return
+        self._began_at = now
         self._spent = 0.0
         # Whoever asks meanwhile stands behind those who wait.
         while self._waiting and self._spent < AT_ONCE_SECONDS:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,21 +13,41 @@ ARRIVAL_SECONDS: Final = 0.001
 
 
 def in_turn(turns: Callable[[], Turns]) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP, which does not read what a new connection sends before it is that one's turn."""
+    """uvicorn's HTTP, which does not take up what a new connection sends before it is that one's turn."""
 
     class InTurn(HttpToolsProtocol):
+        _waits = True
+        _sent: bytes | None = None
+        """What came while it waited. It is not read on then; to pause before there is anything has no effect
+        in uvloop, which begins to read once ``connection_made`` has returned."""
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             # uvicorn takes the transports of a server's connections for nothing else.
-            transport = cast(asyncio.Transport, transport)
-            super().connection_made(transport)
-            transport.pause_reading()
-            turns().ask(partial(_take_up, transport))
+            super().connection_made(cast(asyncio.Transport, transport))
+            turns().ask(self._take_up)
+
+        def data_received(self, data: bytes) -> None:
+            if self._waits:
+                self._sent = data if self._sent is None else self._sent + data
+                self.transport.pause_reading()
+            else:
+                self._read(data)
+
+        def _take_up(self) -> float:
+            self._waits = False
+            if self.transport.is_closing():
+                return 0.0
+            if self._sent is not None:
+                sent, self._sent = self._sent, None
+                self.transport.resume_reading()
+                self._read(sent)
+            return ARRIVAL_SECONDS
+
+        def _read(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.transport.get_protocol() is not self:
+                # Both hold each other, and Python would look for such circles only after a while, or late:
+                # a WebSocket's connection needs neither.
+                del self.parser
 
     return InTurn
-
-
-def _take_up(transport: asyncio.Transport) -> float:
-    if transport.is_closing():
-        return 0.0
-    transport.resume_reading()
-    return ARRIVAL_SECONDS

@@ -18,14 +18,15 @@ def ops_routes(
     *,
     ping: Callable[[], Awaitable[None]],
     draining: Callable[[], bool],
-    metrics: Callable[[], bytes],
+    metrics: Callable[[], Awaitable[bytes]],
     bridge: Callable[[], bool] | None = None,
 ) -> list[BaseRoute]:
     """Routes for ``/healthz``, ``/readyz`` and ``/metrics``.
 
     ``ping`` returns once the store can commit and raises if it cannot; ``draining`` says whether the process
-    is leaving; ``metrics`` gives the figures in Prometheus' text format; ``bridge`` says whether the bridge
-    to other servers is up, if there is one: without it the server serves on, only slower between servers.
+    is leaving; ``metrics`` gives the figures in Prometheus' text format, and raises OSError if they cannot be
+    known now; ``bridge`` says whether the bridge to other servers is up, if there is one: without it the
+    server serves on, only slower between servers.
     """
 
     async def healthz(request: Request) -> Response:
@@ -48,7 +49,10 @@ def ops_routes(
         return JSONResponse({"ready": True, "bridge": "up" if bridge() else "down"})
 
     async def show_metrics(request: Request) -> Response:
-        return Response(metrics(), media_type=METRICS_TYPE)
+        try:
+            return Response(await metrics(), media_type=METRICS_TYPE)
+        except OSError as error:
+            return PlainTextResponse(f"the figures of all processes are not known: {error}", status_code=503)
 
     return [
         Route("/healthz", healthz),

@@ -77,6 +77,13 @@ def busy(database: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+async def updates_of(store: Store) -> list[bytes]:
+    """All updates of the document ``notes``."""
+    stored = await store.load("notes")
+    assert stored is not None
+    return [logged.update for logged in stored.tail]
+
+
 async def is_unavailable(store: Store) -> str:
     """Return why the store cannot be used, once it has noticed."""
     while True:
@@ -416,30 +423,43 @@ async def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def test_what_a_killed_owner_did_not_answer_is_given_up_and_nothing_is_doubled(
     process: OwningProcess,
 ) -> None:
+    process.kill()
+    await process.start(answers=10)
+    async with using(process.socket) as store:
+        batches = [b"%d" % number for number in range(20)]
+        appending = [store.append("notes", None, [batch]) for batch in batches]
+        answered = await asyncio.gather(*appending[:10])
+        assert [appended.last_seq for appended in answered] == list(range(1, 11))
+        assert await updates_of(store) == batches, "those that were not answered are committed too"
+        process.freeze()
+        appending += [store.append("notes", answered[0].document_id, [b"never read"]) for _ in range(10)]
+        process.kill()
+        for unknown in appending[10:]:
+            with pytest.raises(StoreUnavailable, match="is not known"):
+                await unknown
+        with pytest.raises(StoreUnavailable, match="is gone"):
+            await store.load("notes")
+        later = [store.append("notes", answered[0].document_id, [b"later"]) for _ in range(3)]
+        await process.start()
+        assert [(await future).last_seq for future in later] == [21, 22, 23]
+        assert store.was_interrupted
+        assert await updates_of(store) == [*batches, b"later", b"later", b"later"]
+
+
+async def test_an_owner_killed_at_any_moment_loses_nothing_it_answered(process: OwningProcess) -> None:
     async with using(process.socket) as store:
         document_id, _ = await store.append("notes", None, [b"0"])
         appending = [store.append("notes", document_id, [b"%d" % number]) for number in range(1, 2000)]
         await appending[20]
         process.kill()
         outcomes = await asyncio.gather(*appending, return_exceptions=True)
-        unknown = [outcome for outcome in outcomes if not isinstance(outcome, Appended)]
-        assert unknown, "it was killed before it was done"
-        assert all(isinstance(outcome, StoreUnavailable) for outcome in unknown)
-        answered = len(outcomes) - len(unknown)
-        assert [outcome.last_seq for outcome in outcomes[:answered]] == list(range(2, answered + 2))  # type: ignore[union-attr]
-        with pytest.raises(StoreUnavailable, match="is gone"):
-            await store.load("notes")
-        later = [store.append("notes", document_id, [b"later %d" % number]) for number in range(3)]
+        answered = [outcome for outcome in outcomes if isinstance(outcome, Appended)]
+        assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes[len(answered) :])
+        assert [appended.last_seq for appended in answered] == list(range(2, len(answered) + 2))
         await process.start()
-        first, *_ = [(await future).last_seq for future in later]
-        assert store.was_interrupted
-        stored = await store.load("notes")
-        assert stored is not None
-        assert [logged.update for logged in stored.tail] == [
-            *(b"%d" % number for number in range(first - 1)),
-            *(b"later %d" % number for number in range(3)),
-        ]
-        assert first > answered + 1
+        first = (await store.append("notes", document_id, [b"later"])).last_seq
+        assert first > len(answered) + 1
+        assert await updates_of(store) == [*(b"%d" % number for number in range(first - 1)), b"later"]
 
 
 async def test_closing_gives_up_what_waits_for_an_owner(process: OwningProcess) -> None:

@@ -83,7 +83,7 @@ async def test_only_the_hub_s_user_can_connect(path: Path) -> None:
 async def test_a_hub_that_comes_later_is_found(path: Path) -> None:
     async with node(path, patience=0.01) as (one, at_one):
         assert not one.is_up
-        assert "cannot be reached" in one.trouble
+        await holds(lambda: "cannot be reached" in one.trouble)
         assert not await one.subscribe("notes")
         async with passing_on(path), node(path) as (two, _):
             await at_one.told("up")

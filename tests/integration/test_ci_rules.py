@@ -79,7 +79,9 @@ def test_untaken_branches_of_the_core_are_a_failure(asked: str, exit_code: int, 
     assert f"collabd/rooms: {percent}" in done.stdout
 
 
-@pytest.mark.parametrize("fails", ["unit/test_it.py", "faults/test_it.py", "new/test_it.py", None])
+@pytest.mark.parametrize(
+    "fails", ["unit/test_it.py", "faults/test_it.py", "new/test_it.py", "rooms/test_it.py with workers", None]
+)
 def test_a_test_that_fails_anywhere_is_seen_and_fails_the_whole(fails: str | None, tmp_path: Path) -> None:
     for package in ("protocol", "rooms"):
         (tmp_path / "collabd" / package).mkdir(parents=True)
@@ -89,11 +91,13 @@ def test_a_test_that_fails_anywhere_is_seen_and_fails_the_whole(fails: str | Non
         "        runpy.run_path(f'collabd/{package}/code.py')['decide'](%d)\n"
     )
     # The rest takes the other half of the branches.
-    tests = dict.fromkeys(("browser", "contract", "unit", "faults"), takes % 1) | {"new": takes % 0}
+    tests = dict.fromkeys(("browser", "contract", "unit", "faults", "rooms"), takes % 1) | {"new": takes % 0}
+    workers = "__import__('os').environ['TESTS_WITH_WORKERS']"
     for folder, test in tests.items():
         path = tmp_path / "tests" / folder / "test_it.py"
         path.parent.mkdir(parents=True)
-        path.write_text(test + f"    assert {f'{folder}/test_it.py' != fails}\n")
+        name = f"'{folder}/test_it.py' + (' with workers' if {workers} else '')"
+        path.write_text(test + f"    assert {name} != {fails!r}\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
     (tmp_path / ".coveragerc").write_text("[run]\nbranch = true\nsource = collabd\n")
     whole = "import pathlib, sys; from scripts.all_tests import main; sys.exit(main(pathlib.Path.cwd()))"
@@ -106,6 +110,6 @@ def test_a_test_that_fails_anywhere_is_seen_and_fails_the_whole(fails: str | Non
     )
     assert done.returncode == (0 if fails is None else 1), done.stdout
     counts = re.findall(r"(\d+) (?:passed|failed)", done.stdout)
-    assert sum(map(int, counts)) == len(tests), "each runs once"
+    assert sum(map(int, counts)) == len(tests) + 1, "each runs once, but for one"
     assert ("1 failed" in done.stdout) == (fails is not None)
     assert "collabd/rooms: 100.0 % of branches taken" in done.stdout

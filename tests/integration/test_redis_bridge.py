@@ -75,7 +75,7 @@ async def test_a_server_that_is_not_there_yet(join: Join) -> None:
         one, at_one = await join(server.url, QUICK._replace(patience=0.05), up=False)
         assert not await one.subscribe("notes")
         assert at_one.states == []
-        assert str(server.port) in one.trouble
+        await holds(lambda: str(server.port) in one.trouble)
         server.start()
         await at_one.told("up")
         two, _ = await join(server.url)
@@ -256,7 +256,7 @@ async def test_who_may_not_is_told_why(join: Join, rights: str, credentials: str
     with ValkeyServer(*options, user="app", password="right") as server:
         url = f"redis://{credentials}127.0.0.1:{server.port}"
         bridge, hearer = await join(url, QUICK._replace(patience=0.3), up=False)
-        assert trouble in bridge.trouble
+        await holds(lambda: trouble in bridge.trouble)
         await holds(lambda: bridge.figures.attempts > 3)
         assert hearer.states == []
 
@@ -276,7 +276,7 @@ async def test_over_tls(join: Join, tmp_path: Path) -> None:
             await two.subscribe("notes")
             await hears(one, at_two, "notes")
             stranger, _ = await join(secure, QUICK._replace(patience=0.3), up=False)
-            assert "certificate verify failed" in stranger.trouble
+            await holds(lambda: "certificate verify failed" in stranger.trouble)
 
 
 async def test_over_a_unix_socket(join: Join) -> None:
@@ -338,7 +338,7 @@ async def test_sentinels_name_another_server(join: Join) -> None:
             assert second.ask("ROLE")[0] == b"master"
             wrong = url.replace("/main", "/other")
             stranger, _ = await join(wrong, QUICK._replace(patience=0.3), up=False)
-            assert "does not know other" in stranger.trouble
+            await holds(lambda: "does not know other" in stranger.trouble)
 
 
 async def test_a_server_that_is_not_in_charge_any_more_is_left(join: Join) -> None:

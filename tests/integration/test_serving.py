@@ -100,7 +100,7 @@ def test_a_port_in_use_is_told_without_a_traceback(server: ServerFactory, tmp_pa
     running = server()
     done = serve("--port", str(running.port), "--store", f"sqlite:///{tmp_path}/other.db", directory=tmp_path)
     assert done.returncode == 1
-    assert "address already in use" in done.stderr
+    assert f"127.0.0.1:{running.port} cannot be listened on: Address already in use" in done.stderr
     assert "Traceback" not in done.stderr
 
 

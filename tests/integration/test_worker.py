@@ -137,6 +137,43 @@ async def test_the_process_has_no_files_of_ours_and_leaves_the_cores_to_others(t
         files = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
         assert not [file for file in files if str(file).startswith("socket:")]
         assert await worker.run(os.nice, 0) >= min(19, os.nice(0) + 5)
+        # Linux would share the processor out among sessions first, and then niceness has no effect.
+        assert os.getsid(pid) == os.getsid(0)
+        assert os.getpgid(pid) == pid
+
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a priority")
+
+ITS_POLICY_AFTER = "__import__('time').sleep({}) or __import__('os').sched_getscheduler(0)"
+
+
+@needs_linux
+async def test_what_nobody_waits_for_gets_what_time_is_left_over() -> None:
+    async with working(awaited=False) as worker:
+        pid = await worker.run(os.getpid)
+        assert await worker.run(eval, ITS_POLICY_AFTER.format(0)) == os.SCHED_IDLE
+        assert await worker.run(os.getpid) == pid
+        with pytest.raises(WorkFailed, match=r"took longer than 0\.1 s"):
+            await worker.run(time.sleep, 60, seconds=0.1)
+
+
+@needs_linux
+async def test_if_none_is_left_over_it_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collabd.worker.PATIENCE", 0.1)
+    async with working(awaited=False) as worker:
+        assert await worker.run(abs, -1) == 1  # so that it need not start
+        assert await worker.run(eval, ITS_POLICY_AFTER.format(0.5)) == os.SCHED_OTHER
+        assert await worker.run(eval, ITS_POLICY_AFTER.format(0)) == os.SCHED_IDLE
+        with pytest.raises(WorkFailed, match=r"took longer than 0\.3 s"):
+            await worker.run(time.sleep, 60, seconds=0.3)
+
+
+@needs_linux
+async def test_one_that_has_time_goes_on_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collabd.worker.PATIENCE", 0.1)
+    monkeypatch.setattr("collabd.worker.STARVED", 0.0)
+    async with working(awaited=False) as worker:
+        assert await worker.run(eval, ITS_POLICY_AFTER.format(0.5)) == os.SCHED_IDLE
 
 
 async def test_it_is_not_stopped_by_what_stops_the_server() -> None:

@@ -18,7 +18,7 @@ from tests.support import postgres
 from tests.support.clients import WAIT_SECONDS, Client
 from tests.support.commands import Place
 from tests.support.server import RunningServer
-from tests.support.watching import becomes, exported_text
+from tests.support.watching import becomes, exported_text, figures
 from tests.support.workers import has_ended, workers_of
 
 pytestmark = pytest.mark.timeout(120)
@@ -91,6 +91,31 @@ async def test_edits_and_presence_cross_at_once(server: ServerFactory) -> None:
         await ben.until(lambda: ben.presence.get(ada.doc.client_id) == {"user": {"name": "Ada"}})
         await ada.close()
         await ben.until(lambda: ben.presence.get(ada.doc.client_id) is None)
+
+
+async def test_figures_are_those_of_all_and_stay_when_a_worker_ends(server: ServerFactory) -> None:
+    running = server(options=TWO)
+    before = workers_of(running)
+    async with everywhere(running, "notes") as clients:
+        for client in clients.values():
+            for number in range(5):
+                client.append(f"{number} ")
+            await client.saved_all()
+        # How long edits took is counted once they were written, which is after "saved" was.
+        await becomes(lambda: figures(running)["collabd_edit_seconds_count"], 10)
+        each = [figures(running) for _ in range(20)]  # whichever of them answers
+        for seen in each:
+            assert seen["collabd_connections"] == 2
+            assert seen["collabd_rooms"] == 2  # open on both
+            assert seen["collabd_updates_total"] == seen["collabd_edit_seconds_count"] == 10
+            assert seen["collabd_bridge_up"] == 1
+        os.kill(before[0], signal.SIGKILL)
+        await told_apart(clients)
+        await becomes(lambda: len(workers_of(running)), 2)
+        await becomes(lambda: figures(running)["collabd_connections"], 1)
+        after = figures(running)
+        assert after["collabd_updates_total"] == after["collabd_edit_seconds_count"] == 10
+        assert after["process_cpu_seconds_total"] >= each[-1]["process_cpu_seconds_total"]
 
 
 async def test_what_a_command_writes_is_seen_at_once(server: ServerFactory) -> None:

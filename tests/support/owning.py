@@ -1,10 +1,17 @@
-"""``python -m tests.support.owning FOLDER``: owns a store and serves it until its stdin ends."""
+"""``python -m tests.support.owning FOLDER ANSWERS``: owns a store and serves it until its stdin ends.
+
+Of the batches it commits it answers the first ``ANSWERS`` only.
+"""
 
 import asyncio
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from collabd.persistence.base import Appended
 from collabd.persistence.served import serving
 from collabd.persistence.sqlite import SQLiteStore
 from tests.support.server import clean_environment
@@ -22,13 +29,13 @@ class OwningProcess:
         self._directory = directory
         self._process: subprocess.Popen[str] | None = None
 
-    async def start(self) -> None:
-        """Return when it can be connected to."""
-        self._process = await asyncio.to_thread(self._launch)
+    async def start(self, answers: int = sys.maxsize) -> None:
+        """Return when it can be connected to. It will answer so many batches."""
+        self._process = await asyncio.to_thread(self._launch, answers)
 
-    def _launch(self) -> "subprocess.Popen[str]":
+    def _launch(self, answers: int) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.owning", str(self._directory)],
+            [sys.executable, "-m", "tests.support.owning", str(self._directory), str(answers)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -38,6 +45,11 @@ class OwningProcess:
         assert process.stdout.readline() == "serving\n"
         return process
 
+    def freeze(self) -> None:
+        """Let it read nothing more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         """End it as a power cut does."""
         if self._process is not None:
@@ -46,8 +58,21 @@ class OwningProcess:
             self._process = None
 
 
-async def _own(directory: Path) -> None:
-    store = SQLiteStore(directory / DATABASE)
+class _ReticentStore(SQLiteStore):
+    def __init__(self, database: Path, answers: int) -> None:
+        super().__init__(database)
+        self._answers = answers
+
+    def append(
+        self, name: str, document_id: int | None, updates: Sequence[bytes], *arguments: Any, **others: Any
+    ) -> asyncio.Future[Appended]:
+        committed = super().append(name, document_id, updates, *arguments, **others)
+        self._answers -= 1
+        return committed if self._answers >= 0 else asyncio.get_running_loop().create_future()
+
+
+async def _own(directory: Path, answers: int) -> None:
+    store = _ReticentStore(directory / DATABASE, answers)
     await store.start()
     async with serving(directory / SOCKET, store):
         sys.stdout.write("serving\n")
@@ -57,4 +82,4 @@ async def _own(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_own(Path(sys.argv[1])))
+    asyncio.run(_own(Path(sys.argv[1]), int(sys.argv[2])))

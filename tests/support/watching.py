@@ -14,7 +14,7 @@ from urllib.parse import quote
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.clients import WAIT_SECONDS
-from tests.support.server import RunningServer
+from tests.support.server import WORKERS, RunningServer
 
 HELPER_BYTES = 40 * 2**20
 """About what a process takes that works for a server and was given nothing yet: 34 MB. They come when there
@@ -49,6 +49,14 @@ async def figure_becomes(
 ) -> None:
     """Return once a metric has the value expected."""
     await becomes(lambda: figures(server).get(name, 0.0), expected, seconds)
+
+
+def copies(seen: dict[str, float]) -> float:
+    """On how many processes the one document that anybody has open is, by the server's figures. One, unless
+    the server has workers: see ``tests.support.server.WORKERS``."""
+    most = max(1, int(WORKERS or 1))
+    assert 1 <= seen["collabd_rooms"] <= most
+    return seen["collabd_rooms"]
 
 
 def log_lines(server: RunningServer, event: str | None = None) -> list[dict[str, Any]]:

@@ -5,15 +5,33 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from collabd.rooms import turns as module
-from collabd.rooms.turns import AT_ONCE_SECONDS, PAUSE_SECONDS, Turns
+from collabd.rooms.turns import AT_ONCE_SECONDS, COMMITS_SECONDS, LOOK_SECONDS, MANY, PAUSE_SECONDS, Turns
 
 from .kit import SAVED_AS, House, ManualLoop, Member, Writer, calm, text_of
+
+
+def edit(turns: Turns) -> None:
+    turns.commit_begins()
+    turns.commit_ends()
+
+
+def serving_into(served: list[int]) -> Callable[[int], Callable[[], float]]:
+    """Makes what serves a number: notes it, and takes as long as there is for one turn."""
+
+    def serve(number: int) -> Callable[[], float]:
+        def serving() -> float:
+            served.append(number)
+            return AT_ONCE_SECONDS
+
+        return serving
+
+    return serve
 
 
 def test_those_for_whom_there_is_time_are_served_at_once_and_the_others_in_turn() -> None:
     loop = ManualLoop()
     turns = Turns(cast(asyncio.AbstractEventLoop, loop))
-    turns.edited_at = loop.time()
+    edit(turns)
     served: list[int] = []
 
     def serve(number: int) -> Callable[[], float]:
@@ -39,24 +57,58 @@ def test_those_for_whom_there_is_time_are_served_at_once_and_the_others_in_turn(
     assert served[-1] == 7
 
 
+def test_there_is_no_pause_while_very_many_wait() -> None:
+    loop = ManualLoop()
+    turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+    edit(turns)
+    served: list[int] = []
+    serve = serving_into(served)
+    for number in range(2 * MANY):
+        turns.ask(serve(number))
+    loop.advance(PAUSE_SECONDS)  # which was begun when there were few
+    for _ in range(2 * MANY):
+        loop.advance()
+    assert len(served) == MANY
+    loop.advance(PAUSE_SECONDS)
+    assert len(served) == MANY + 1
+
+
+def test_who_waits_lets_a_commit_go_first_but_not_for_ever() -> None:
+    loop = ManualLoop()
+    turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+    served: list[int] = []
+    serve = serving_into(served)
+    edit(turns)
+    for number in range(4):
+        turns.ask(serve(number))
+    turns.commit_begins()
+    turns.commit_begins()
+    loop.advance(PAUSE_SECONDS)
+    turns.commit_ends()
+    loop.advance(LOOK_SECONDS)
+    assert served == [0]
+    turns.commit_ends()
+    loop.advance(LOOK_SECONDS)
+    assert served == [0, 1]
+    turns.commit_begins()  # by a disk that hangs
+    loop.advance(PAUSE_SECONDS)
+    assert served == [0, 1]
+    for _ in range(round(COMMITS_SECONDS / LOOK_SECONDS)):
+        loop.advance(LOOK_SECONDS)
+    assert served == [0, 1, 2]
+
+
 def test_there_is_no_pause_while_nobody_edits() -> None:
     loop = ManualLoop()
     turns = Turns(cast(asyncio.AbstractEventLoop, loop))
     served: list[int] = []
-
-    def serve(number: int) -> Callable[[], float]:
-        def serving() -> float:
-            served.append(number)
-            return AT_ONCE_SECONDS
-
-        return serving
-
+    serve = serving_into(served)
     for number in range(3):
         turns.ask(serve(number))
     loop.advance()
     assert served == [0, 1, 2]
     loop.advance(1)
-    turns.edited_at = loop.time()
+    edit(turns)
     for number in range(3, 6):
         turns.ask(serve(number))
     loop.advance()

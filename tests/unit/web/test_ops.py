@@ -23,10 +23,22 @@ async def hangs() -> None:
     await asyncio.Event().wait()
 
 
+async def counts() -> bytes:
+    return b"collabd_rooms 1.0\n"
+
+
+async def knows_nothing() -> bytes:
+    raise ConnectionError("the supervisor is gone")
+
+
 async def get(
-    path: str, *, ping: Callable[[], Awaitable[None]] = answers, draining: bool = False
+    path: str,
+    *,
+    ping: Callable[[], Awaitable[None]] = answers,
+    draining: bool = False,
+    metrics: Callable[[], Awaitable[bytes]] = counts,
 ) -> httpx.Response:
-    routes = ops.ops_routes(ping=ping, draining=lambda: draining, metrics=lambda: b"collabd_rooms 1.0\n")
+    routes = ops.ops_routes(ping=ping, draining=lambda: draining, metrics=metrics)
     transport = httpx.ASGITransport(Starlette(routes=routes))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.get(path)
@@ -67,8 +79,14 @@ async def test_metrics_in_the_type_prometheus_expects() -> None:
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
+async def test_metrics_that_cannot_be_known_now() -> None:
+    response = await get("/metrics", metrics=knows_nothing)
+    assert response.status_code == 503
+    assert response.text == "the figures of all processes are not known: the supervisor is gone"
+
+
 async def test_only_reading_is_offered() -> None:
-    routes = ops.ops_routes(ping=answers, draining=lambda: False, metrics=lambda: b"")
+    routes = ops.ops_routes(ping=answers, draining=lambda: False, metrics=counts)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(Starlette(routes=routes)), base_url="http://test"
     ) as client:
