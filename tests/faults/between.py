@@ -3,7 +3,8 @@
     python -m tests.faults.between --seconds 60
 
 For each fault: how late an edit is on the same server (p99) before and meanwhile, how long one takes to the
-other server meanwhile, at most, and from the end of the fault until edits cross at once again.
+other server meanwhile, at most, and from the end of the fault until edits cross at once again. The last of
+them, packets that are lost in a network, takes Linux and root.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measure.exposition import Histogram, read_exposition
-from tests.faults.nodes import Nodes, nodes
+from tests.faults.nodes import Nodes, nodes, nodes_with_cables
 from tests.support.clients import Client
 from tests.support.server import RunningServer
 
@@ -59,11 +60,26 @@ def join_all_again(town: Nodes) -> None:
         proxy.swallowing = False
 
 
+def pull_out(town: Nodes) -> None:
+    town.cables[0].pull_out()
+
+
+def plug_in(town: Nodes) -> None:
+    town.cables[0].plug_in()
+
+
+def nothing(town: Nodes) -> None:
+    """What is typed makes documents longer, and edits with them: so late are they when all is well."""
+
+
+CABLE: Final = "one server's packets lost"
 FAULTS: Final[dict[str, tuple[Doing, Doing]]] = {
+    "nothing": (nothing, nothing),
     "Redis killed, restarted empty": (kill_redis, start_redis),
     "Redis frozen": (freeze_redis, thaw_redis),
     "one server cut off silently": (cut_silently, join_again),
     "both servers cut off silently": (cut_all_silently, join_all_again),
+    CABLE: (pull_out, plug_in),
 }
 
 
@@ -117,7 +133,7 @@ async def measure(name: str, seconds: float) -> None:
     """Let one thing go wrong for so long, and print how it went."""
     begin, end = FAULTS[name]
     with tempfile.TemporaryDirectory() as folder:
-        async with nodes(Path(folder)) as town:
+        async with (nodes_with_cables if name == CABLE else nodes)(Path(folder)) as town:
             lateness = Lateness(town.servers[0])
             crossing = Crossing(town)
             await crossing.connect()

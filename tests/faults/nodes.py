@@ -7,7 +7,7 @@ import logging
 import random
 import string
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidHandshake
 from tests.faults.series import COMPACT_AFTER, DOCUMENT, fresh, unsound
 from tests.faults.typists import Promises, Typist, delta, marks, seen
 from tests.support.clients import Closed
+from tests.support.namespace import Cable, namespace
 from tests.support.postgres import PostgresServer, new_server
 from tests.support.proxy import Proxy, proxied
 from tests.support.server import RunningServer
@@ -41,6 +42,8 @@ class Nodes:
         self.people: list[Typist] = []
         self.proxies: list[Proxy] = []
         """Before the Valkey, one for each server."""
+        self.cables: list[Cable] = []
+        """To the Valkey, if it is in a network of its own."""
         self._promises = Promises()
         self._folder = folder
         self._writing: list[asyncio.Task[None]] = []
@@ -171,20 +174,42 @@ class Nodes:
 
 
 @contextlib.asynccontextmanager
-async def nodes(folder: Path, count: int = 2) -> AsyncIterator[Nodes]:
-    """Run so many servers and let people write."""
+async def _writing(folder: Path, valkey: ValkeyServer, urls: Sequence[str]) -> AsyncIterator[Nodes]:
+    """Run a server for each URL by which it is to reach the Valkey, and let people write."""
     async with contextlib.AsyncExitStack() as stack:
         database = await asyncio.to_thread(new_server)
         stack.callback(database.close)
         await asyncio.to_thread(database.start)
-        valkey = stack.enter_context(ValkeyServer())
         town = Nodes(folder, database, valkey)
-        for _ in range(count):
-            proxy, url = await stack.enter_async_context(proxied(valkey.url))
-            town.proxies.append(proxy)
+        for url in urls:
             await town.add(url)
             stack.callback(town.servers[-1].kill)
         await town.begin()
         yield town
         for person in town.people:
             await person.client.dispose()
+
+
+@contextlib.asynccontextmanager
+async def nodes(folder: Path, count: int = 2) -> AsyncIterator[Nodes]:
+    """Run so many servers and let people write."""
+    async with contextlib.AsyncExitStack() as stack:
+        valkey = stack.enter_context(ValkeyServer())
+        ways = [await stack.enter_async_context(proxied(valkey.url)) for _ in range(count)]
+        town = await stack.enter_async_context(_writing(folder, valkey, [url for _, url in ways]))
+        town.proxies += [proxy for proxy, _ in ways]
+        yield town
+
+
+@contextlib.asynccontextmanager
+async def nodes_with_cables(folder: Path, count: int = 2) -> AsyncIterator[Nodes]:
+    """Run so many servers, each with a cable of its own to a Valkey in another network; people write."""
+    open_to_all = (("bind", "0.0.0.0"), ("protected-mode", "no"))
+    with (
+        namespace(count) as (name, cables),
+        ValkeyServer(*open_to_all, within=("ip", "netns", "exec", name)) as valkey,
+    ):
+        urls = [f"redis://{cable.address}:{valkey.port}" for cable in cables]
+        async with _writing(folder, valkey, urls) as town:
+            town.cables += cables
+            yield town

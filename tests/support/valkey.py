@@ -55,6 +55,7 @@ class ValkeyServer:
         sentinel: lines of the configuration if it is to be a sentinel.
         user: who asks it something here,
         password: and with which password.
+        within: what runs the program, such as another network's ``ip netns exec``.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class ValkeyServer:
         sentinel: Sequence[str] | None = None,
         user: str | None = None,
         password: str | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="collabd-valkey-"))
         self.port = free_port()
         self._options = options
         self._sentinel = sentinel
+        self._within = within
         self._credentials = {"username": user, "password": password}
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -84,7 +87,7 @@ class ValkeyServer:
 
     def start(self) -> None:
         """Start it, with nothing in it, and return when it answers."""
-        command = [str(program())]
+        command = [*self._within, str(program())]
         if self._sentinel is not None:
             configuration = self.directory / "sentinel.conf"
             configuration.write_text("\n".join(self._sentinel))
