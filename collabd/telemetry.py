@@ -24,8 +24,8 @@ from pythonjsonlogger.json import JsonFormatter
 logger = logging.getLogger("collabd")
 
 COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-EDIT_BUCKETS: Final = tuple(round(0.0001 * 1.25**step, 7) for step in range(58))
-"""Fine enough for percentiles that are right to a few hundredths; to 30 s and beyond."""
+EDIT_BUCKETS: Final = tuple(round(0.0001 * 1.15**step, 7) for step in range(92))
+"""Fine enough for percentiles that are right to a hundredth; to 30 s and beyond."""
 LOAD_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
 
@@ -64,6 +64,18 @@ class Edits(Collector):
             "Time from reading an update until it is committed and on its way to everybody else.",
             EDIT_BUCKETS,
         )
+        self.seen = Times(
+            "collabd_seen_seconds",
+            "Time from somebody's sending an update until others have it, by the round trip measured last.",
+            EDIT_BUCKETS,
+        )
+        self.round_trips = Times(
+            "collabd_round_trip_seconds",
+            "Time from asking a client for a sign of life until it comes, measured while there are edits.",
+            EDIT_BUCKETS,
+        )
+        self.round_trip = 0.0
+        """The last one, in seconds."""
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily("collabd_updates", "Updates committed to the log.", self.updates)
@@ -72,6 +84,8 @@ class Edits(Collector):
         )
         yield self.commits.metric()
         yield self.deliveries.metric()
+        yield self.seen.metric()
+        yield self.round_trips.metric()
 
 
 class Telemetry:
@@ -167,7 +181,14 @@ class Telemetry:
         edits.commits.note(1, seconds)
 
     def delivered(self, updates: int, seconds: float) -> None:
-        self._edits.deliveries.note(updates, seconds)
+        edits = self._edits
+        edits.deliveries.note(updates, seconds)
+        edits.seen.note(updates, seconds + edits.round_trip)
+
+    def round_trip(self, seconds: float) -> None:
+        edits = self._edits
+        edits.round_trips.note(1, seconds)
+        edits.round_trip = seconds
 
     def redundant(self, updates: int) -> None:
         self._redundant.inc(updates)

@@ -27,11 +27,6 @@ COMPRESSED: Final = "collabd.2"
 """The same, and what is large may be sent compressed in both directions (``packing``)."""
 
 
-_UPDATE: Final = b"\0\2"
-_SHORT: Final = 130
-"""Bytes of a message up to which the update's length takes one byte."""
-
-
 class StateRequested(NamedTuple):
     """The client asks for all that its (checked) state vector does not cover."""
 
@@ -73,30 +68,22 @@ class Session:
         inflates: bytes that a compressed message may inflate to; 0 if none were agreed on.
     """
 
-    __slots__ = ("_last", "inflates", "spot")
+    __slots__ = ("_last", "_spot", "inflates")
 
     def __init__(self, inflates: int = 0) -> None:
         self.inflates = inflates
         self._last: UpdateSummary | None = None
-        self.spot: Spot | None = None
-        """Where the client goes on typing, as far as that is known: behind what :meth:`typed` told."""
+        self._spot: Spot | None = None
 
-    def typed(self, data: bytes) -> bytes | None:
-        """The text if the message does no more than put ASCII characters at :attr:`spot`, as most messages of
-        people who type do; None for any other, which is left to :meth:`receive`.
+    @property
+    def spot(self) -> Spot | None:
+        """Where the client goes on typing, if the last update that :meth:`receive` was fed was typed there.
 
-        Once the text is taken, the spot must be moved.
+        Messages that a run takes there (``runs``) need not be fed to the session.
         """
-        spot = self.spot
-        if spot is None:
-            last = self._last
-            if last is None:
-                return None
-            spot = self.spot = Spot(last)
-        size = len(data)
-        if size > _SHORT or data[:2] != _UPDATE or data[2] != size - 3:
-            return None
-        return spot.text_of(data[3:])
+        if self._spot is None and self._last is not None:
+            self._spot = Spot(self._last)
+        return self._spot
 
     def size_of(self, data: bytes) -> int:
         """Bytes that there are to be looked at in a message: those it inflates to, if it is compressed.
@@ -117,7 +104,7 @@ class Session:
         update = messages.sole_update(data)
         if update is not None:
             summary = check_update(update)
-            self.spot = None
+            self._spot = None
             self._last = summary if summary.typed is not None else None
             return (UpdateReceived(update, summary),)
         return [_event(message, check_update) for message in _messages(data, self.inflates)]

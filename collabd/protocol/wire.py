@@ -13,6 +13,8 @@ MAX_UINT = 2**53 - 1
 MAX_UINT_BYTES = 8
 """Bytes of the longest encoding that can hold ``MAX_UINT``; reading further would only burn time."""
 
+_OF_ONE_BYTE = [bytes((value,)) for value in range(0x80)]
+
 
 class Reader:
     """Reads values one after another from ``data[pos:end]``.
@@ -93,7 +95,7 @@ class Reader:
 def uint(value: int) -> bytes:
     """A varUint; ``value`` must not be negative."""
     if value < 0x80:
-        return bytes((value,))
+        return _OF_ONE_BYTE[value]
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)

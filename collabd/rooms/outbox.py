@@ -42,6 +42,10 @@ class Outbox(Protocol):
     def send(self, frame: Frame) -> None:
         """Queue a frame. A peer that lags too far behind is closed instead."""
 
+    def ping(self, answered: Callable[[], None]) -> None:
+        """Have ``answered`` called when the peer has answered a ping, if it can be asked; an earlier ping
+        that was not answered is forgotten."""
+
     def close(self, error: CollabdError, *, discard: bool = False) -> None:
         """End the connection with the close code and reason of ``error``. Frames still queued may be
         dropped; with ``discard`` they are, even if the connection is cut by that."""
@@ -79,6 +83,9 @@ class QueuedOutbox:
             self.close(SlowClient("you do not read what you are sent"))
         else:
             self._wake.set()
+
+    def ping(self, answered: Callable[[], None]) -> None:
+        """Not every transport can."""
 
     def close(self, error: CollabdError, *, discard: bool = False) -> None:
         if not self.closed.done():

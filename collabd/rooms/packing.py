@@ -4,7 +4,7 @@ without changing the order in which a peer gets what it is sent.
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeGuard
 
@@ -84,6 +84,9 @@ class _Queue:
         self._size += len(frame.payload)
         if self._size - len(self._frames[0].payload) > HELD_BACK:
             self._give_up()
+
+    def ping(self, answered: Callable[[], None]) -> None:
+        self._outbox.ping(answered)
 
     def close(self, error: CollabdError, *, discard: bool = False) -> None:
         self._frames.clear()

@@ -19,6 +19,8 @@ from collabd.protocol.awareness import Entry
 
 REMEMBERED_CLOCKS: Final = 4096
 """Clients that have left whose clocks are still known."""
+AHEAD: Final = 2**24
+"""How far beyond the time clocks may be that others are raised above: those beyond are a client's doing."""
 MAX_CLOCK: Final = 2**32 - 2**20
 """Entries beyond it are dropped: the room needs clocks above those it receives, and 32 bits hold no more."""
 
@@ -53,6 +55,9 @@ class Presence:
 
     def __init__(self, floor: int = 0) -> None:
         self._floor = floor
+        self._now = floor
+        self._base = floor
+        """No clock leaves the room below this."""
         self._owner: dict[int, int] = {}
         self._owned: dict[int, int] = {}
         self._members: dict[int, _Member] = {}
@@ -65,10 +70,17 @@ class Presence:
         """Comings and tellings so far."""
         self._present: dict[int, Entry] = {}
 
-    def join(self, peer: int, person: str) -> list[Entry]:
-        """Take in a connection of ``person``; the answer is everybody it should hear of."""
+    def join(self, peer: int, person: str, floor: int = 0) -> list[Entry]:
+        """Take in a connection of ``person``; the answer is everybody it should hear of.
+
+        It may have heard of them on another node, whose clocks are its own: what that told of those who came
+        to it or left it, and the time (``floor``, as for a new room), say how far they are at least.
+        """
         self.time += 1
         self._members[peer] = _Member(person, self.time)
+        self._look_at(floor)
+        for entry in self.everyone():
+            self._raise_above(entry.clock)
         return [self._publish(entry.client, 0, entry.state) for entry in self.everyone()]
 
     def everyone(self) -> list[Entry]:
@@ -97,8 +109,10 @@ class Presence:
 
     # Other nodes
 
-    def hear(self, node: bytes, people: Sequence[Person]) -> list[Entry]:
-        """Take in what another node says of its clients; the answer is what changed, to be broadcast here."""
+    def hear(self, node: bytes, people: Sequence[Person], floor: int = 0) -> list[Entry]:
+        """Take in what another node says of its clients at a time (``floor``, as for a new room); the answer
+        is what changed, to be broadcast here."""
+        self._look_at(floor)
         return [
             self._publish(person.client, person.clock, person.state)
             for person in people
@@ -134,6 +148,7 @@ class Presence:
         if elsewhere is None or elsewhere.node != node:
             return False
         del self._elsewhere[person.client]
+        self._raise_above(person.clock)
         return True
 
     def _is_there(self, node: bytes, person: Person) -> bool:
@@ -151,8 +166,18 @@ class Presence:
                 return False
         elif elsewhere is not None and (elsewhere.person != person.who or person.since <= elsewhere.since):
             return False
+        if elsewhere is None or elsewhere.node != node:
+            self._raise_above(person.clock)
         self._elsewhere[client] = _Elsewhere(node, person.who, person.since, person.clock)
         return True
+
+    def _look_at(self, floor: int) -> None:
+        self._now = max(self._now, floor)
+        self._base = max(self._base, self._now)
+
+    def _raise_above(self, clock: int) -> None:
+        if clock < self._now + AHEAD:
+            self._base = max(self._base, clock + 1)
 
     def _disown(self, client: int) -> None:
         del self._owner[client]
@@ -241,7 +266,7 @@ class Presence:
         return entry.state is not None or entry.client in self._present
 
     def _publish(self, client: int, clock: int, state: str | None) -> Entry:
-        clock = max(clock, self._clock_sent(client) + 1)
+        clock = max(clock, self._clock_sent(client) + 1, self._base)
         self.time += 1
         self._sent.pop(client, None)
         self._sent[client] = _Sent(clock, self.time)

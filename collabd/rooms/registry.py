@@ -22,6 +22,7 @@ from collabd.protocol.update import UpdateSummary
 from collabd.worker import Runner, ThreadRunner
 
 from .cluster import Cluster
+from .deliveries import Deliveries
 from .loading import Loaded, checked, load, try_out
 from .names import check_name
 from .observer import Observer, Silent
@@ -97,6 +98,10 @@ class Registry:
     def turns(self) -> Turns:
         """What gives turns to those who come in masses, while edits go on."""
         return Turns(asyncio.get_running_loop())
+
+    @cached_property
+    def _deliveries(self) -> Deliveries:
+        return Deliveries(asyncio.get_running_loop(), self._clock, self._observer)
 
     @property
     def is_draining(self) -> bool:
@@ -407,6 +412,7 @@ class Registry:
             limits=self._limits,
             observer=self._observer,
             turns=self.turns,
+            deliveries=self._deliveries,
             compact=self._compact,
             cluster=self._cluster,
             revive=revive,

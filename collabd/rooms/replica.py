@@ -13,6 +13,7 @@ from collabd.errors import DocumentDamaged, MalformedInput, UpdateRejected
 from collabd.protocol import wire
 from collabd.protocol.causality import MAX_STRUCTS, cut
 from collabd.protocol.intake import Intake, Known, Step
+from collabd.protocol.runs import Run, update_of
 from collabd.protocol.surrogates import tear
 from collabd.protocol.update import UpdateSummary, encode_state_vector
 
@@ -31,6 +32,10 @@ DOCUMENT_MEMORY: Final = 8_000
 """Bytes of memory a document takes beside what is in it, with its room."""
 CLIENTS_COUNTED: Final = 16
 """Clients whose structs are counted to estimate how many a document has."""
+MOST_BEHIND: Final = 16_384
+"""Characters that the document may lack which were typed on."""
+MOST_WRITERS: Final = 256
+"""Clients of whom it may lack some. Where one goes on, pycrdt finds at once."""
 EMPTY_STATE_VECTOR: Final = b"\x00"
 EMPTY_UPDATE: Final = b"\x00\x00"
 
@@ -61,11 +66,14 @@ class Replica:
         self.rejected: list[int] = []
         """Sequence numbers that :meth:`build` found it could not apply."""
         self._pace = Pace(clock)
+        self._behind: dict[int, Run] = {}
+        """What the document is to be given before anybody looks at it, by client."""
+        self._size_behind = 0
         try:
             state, indexed = unpack(snapshot)
             self._intake = intake or indexed or Intake(state)
             if state != EMPTY_UPDATE:
-                self.doc.apply_update(state)
+                self._doc.apply_update(state)
         except (MalformedInput, UpdateRejected) as error:
             raise DocumentDamaged(f"the snapshot cannot be used: {error}") from error
         except _FAILURES as error:
@@ -73,9 +81,19 @@ class Replica:
             raise DocumentDamaged(f"the snapshot cannot be applied: {error}") from error
 
     @cached_property
-    def doc(self) -> Doc[Any]:
-        """The pycrdt document. An empty one is made when it is asked for: nobody may ever write to it."""
+    def _doc(self) -> Doc[Any]:
+        """Made when it is asked for: nobody may ever write to it."""
         return Doc()
+
+    @property
+    def doc(self) -> Doc[Any]:
+        """The pycrdt document, with all that was taken in.
+
+        Raises:
+            ReplicaBroken: it must be rebuilt.
+        """
+        self.catch_up()
+        return self._doc
 
     @classmethod
     def build(cls, snapshot: bytes, tail: Sequence[Early], intake: Intake | None = None) -> "Replica":
@@ -141,11 +159,8 @@ class Replica:
         """
         if not self._intake.takes_simply(summary):
             return False
-        try:
+        with _breaking:
             self.doc.apply_update(update)
-        except _FAILURES as error:
-            reraise_unless_pycrdt(error)
-            raise ReplicaBroken(str(error)) from error
         return True
 
     def take_simply(self, summaries: Iterable[UpdateSummary]) -> int:
@@ -159,6 +174,47 @@ class Replica:
             count += 1
         return count
 
+    def put_off(self, runs: Sequence[Run]) -> bytes:
+        """Give the document later what :meth:`take_simply` has counted on. For a string pycrdt looks through
+        all that its client typed right before, 0.7 ms for a million characters, however short it is.
+
+        Returns:
+            One update that stands for all of them.
+
+        Raises:
+            ReplicaBroken: the document must be rebuilt.
+        """
+        with _breaking:
+            merged = update_of(runs) or merge([run.update() for run in runs])
+        for run in runs:
+            before = self._behind.get(run.client)
+            if before is None:
+                self._behind[run.client] = run
+            elif before.is_right_before(run):
+                before.take_over(run)
+            else:
+                self.catch_up()
+                self._behind[run.client] = run
+            self._size_behind += run.end - run.start
+        if self._size_behind >= MOST_BEHIND or len(self._behind) >= MOST_WRITERS:
+            self.catch_up()
+        return merged
+
+    def catch_up(self) -> None:
+        """Give the document what was put off.
+
+        Raises:
+            ReplicaBroken: it must be rebuilt.
+        """
+        if not self._behind:
+            return
+        update = update_of(self._behind.values())
+        assert update is not None, "there is one for each client"
+        with _breaking:
+            self._doc.apply_update(update)
+        self._behind.clear()
+        self._size_behind = 0
+
     def applying(
         self,
         updates: Sequence[bytes],
@@ -169,10 +225,13 @@ class Replica:
     ) -> Work[tuple[bytes | None, list[int]]]:
         """Do what :meth:`apply` does, in slices. Until it has ended the document holds some of it.
 
+        What was put off before is given to the document first.
+
         Args:
             merges: whether the one update is wanted.
             taken: for how many of them :meth:`take_simply` has done its part.
         """
+        self.catch_up()
         steps = [Step(frozenset(), update) for update in updates[:taken]]
         refused: list[int] = []
         for position in range(taken, len(updates)):
@@ -235,13 +294,10 @@ class Replica:
             return (yield from self._give(updates))
         for step in steps:
             if step.torn:
-                try:
+                with _breaking:
                     state = tear(self.state(), step.torn)
-                    self.doc = Doc()
-                    self.doc.apply_update(state)
-                except _FAILURES as error:
-                    reraise_unless_pycrdt(error)
-                    raise ReplicaBroken(str(error)) from error
+                    self._doc = Doc()
+                    self._doc.apply_update(state)
                 yield
             yield from self._give([step.update])
         return None
@@ -259,12 +315,9 @@ class Replica:
             piece = _next_piece(left, pace.structs)
             is_whole = is_whole and not left and merged is None
             started = clock()
-            try:
+            with _breaking:
                 merged = merge(piece)
-                self.doc.apply_update(merged)
-            except _FAILURES as error:
-                reraise_unless_pycrdt(error)
-                raise ReplicaBroken(str(error)) from error
+                self._doc.apply_update(merged)
             pace.took(clock() - started, is_full=bool(left))
             if left:
                 yield
@@ -306,6 +359,20 @@ def reraise_unless_pycrdt(error: BaseException) -> None:
         raise error
     if isinstance(error, MemoryError):
         raise error
+
+
+class _Breaking:
+    """What pycrdt fails by in the block is raised as ReplicaBroken."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, _FAILURES):
+            reraise_unless_pycrdt(error)
+            raise ReplicaBroken(str(error)) from error
+
+
+_breaking: Final = _Breaking()
 
 
 def _next_piece(left: deque[bytes], structs: int) -> list[bytes]:

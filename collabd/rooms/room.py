@@ -2,7 +2,8 @@
 order.
 
 All of it runs on one event loop, between awaits, so that nothing else ever touches the document. An update is
-committed to the log before it is applied, and applied before anybody else sees it.
+committed to the log before it is applied, and applied before anybody else sees it, but for what is typed on:
+with that there can be no doubt, and the document is given it when somebody looks.
 """
 
 import asyncio
@@ -46,7 +47,8 @@ from .ahead import Ahead
 from .broadcast import PresenceBroadcast
 from .channel import serve_channel
 from .cluster import Cluster
-from .delays import Delays, Turn, delivered
+from .delays import Delays, Turn
+from .deliveries import Deliveries
 from .loading import LARGE_UPDATE, Loaded, checked, load, read_missed
 from .names import claimed_name
 from .observer import Observer
@@ -79,6 +81,8 @@ PRESENCE_CLOCKS_PER_SECOND: Final = 16
 """More than a room gives out on average, and few enough for clocks to stay within 32 bits until 2034."""
 BYTES_PER_SECOND: Final = 2e9
 """How fast a system takes what is sent, about."""
+_WRITE: Final = Access.WRITE
+"""Looking it up takes longer than comparing it."""
 KEEP_ALIVE_FRAME: Final = Frame(KEEP_ALIVE)
 READY: Final = asyncio.Event()
 """Shared by all rooms: nobody gets one that is not loaded yet."""
@@ -124,10 +128,12 @@ class DocumentRoom(YRoom):
         "_compacting",
         "_crowd",
         "_delays",
+        "_deliveries",
         "_flush_is_due",
         "_handed_over_at",
         "_has_ended",
         "_is_seed",
+        "_is_watched",
         "_limits",
         "_link",
         "_loop",
@@ -174,6 +180,7 @@ class DocumentRoom(YRoom):
         limits: RoomLimits,
         observer: Observer,
         turns: Turns | None = None,
+        deliveries: Deliveries | None = None,
         compact: Compact | None = None,
         cluster: Cluster | None = None,
         revive: bool = False,
@@ -197,7 +204,7 @@ class DocumentRoom(YRoom):
         self._revive = revive
         self._is_seed = False
         self._state = RoomState(max_backlog=limits.backlog_bytes, max_early=limits.early_bytes)
-        self._presence = Presence(int((time.time() - PRESENCE_EPOCH) * PRESENCE_CLOCKS_PER_SECOND))
+        self._presence = Presence(presence_clock())
         self._link = None if cluster is None else cluster.link(name, self._presence)
         self._ahead = Ahead()
         self._peers: dict[int, Peer] = {}
@@ -214,6 +221,7 @@ class DocumentRoom(YRoom):
         self._delays = Delays()
         self._handed_over_at = 0.0
         self._turns = turns or Turns(self._loop)
+        self._deliveries = deliveries or Deliveries(self._loop, clock, observer)
         self._whole = WholeState()
         self._memory: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -221,6 +229,8 @@ class DocumentRoom(YRoom):
         self._refusal: CollabdError | None = None
         """Why nothing more is taken in."""
         self._has_ended = False
+        self._is_watched = False
+        """Whether somebody may observe the document."""
         self._version = 0
         self.document_id: int | None = None
         self._snapshot_size = self._tail_updates = self._tail_bytes = 0
@@ -234,8 +244,12 @@ class DocumentRoom(YRoom):
 
     @property
     def ydoc(self) -> Doc[Any]:  # type: ignore[override]
-        """The document, to be read."""
-        return self._replica.doc
+        """The document, to be read.
+
+        Whoever was given it may observe it: from then on it has each update before anybody is sent it.
+        """
+        self._is_watched = True
+        return self._current.doc
 
     @property
     def awareness(self) -> Awareness:  # type: ignore[override]
@@ -287,7 +301,7 @@ class DocumentRoom(YRoom):
         self._ask(peer)
         if peer.access < Access.WRITE:
             peer.send(READ_ONLY_FRAME)
-        self._broadcast.tell(peer, self._presence.join(peer.number, peer.principal.id))
+        self._broadcast.tell(peer, self._presence.join(peer.number, peer.principal.id, presence_clock()))
 
     def leave(self, peer: Peer, code: int = 1000, reason: str = "") -> None:
         """Let go of a peer that joined. Everybody else hears of it with the next broadcast of presence."""
@@ -316,33 +330,43 @@ class DocumentRoom(YRoom):
         peer.access = Access.NONE
         self._let_go(peer, error, discard=True)
 
-    def receive(self, peer: Peer, data: bytes) -> None:
+    def receive(self, peer: Peer, message: bytes) -> None:
         """Take in one WebSocket message of a peer that joined.
 
         Raises:
             CollabdError: the message was not taken; close the peer with this. Nothing else is affected.
         """
-        if self._refusal is not None:
-            raise self._refusal
-        if peer.number not in self._peers:
-            return  # it was let go, and its connection is about to end
-        if peer.held is None:
-            text = peer.session.typed(data)
-            if text is not None and self._type(peer, data[3:], text):
-                return
-        if data[:1] == PRESENCE and self._broadcast.is_hearsay(peer, data):
+        self.receive_all(peer, (message,))
+
+    def receive_all(self, peer: Peer, messages: Sequence[bytes]) -> None:
+        """Take in messages of a peer one after the other, like :meth:`receive`. Those before one that is not
+        taken count."""
+        at = 0
+        while at < len(messages):
+            if self._refusal is not None:
+                raise self._refusal
+            if peer.number not in self._peers:
+                return  # it was let go, and its connection is about to end
+            typed = self._type(peer, messages, at) if peer.held is None else 0
+            if not typed:
+                self._look_at(peer, messages[at])
+            at += typed or 1
+
+    def _look_at(self, peer: Peer, message: bytes) -> None:
+        """Take in a message that may be anything."""
+        if message[:1] == PRESENCE and self._broadcast.is_hearsay(peer, message):
             return
-        size = peer.session.size_of(data)
+        size = peer.session.size_of(message)
         if peer.held is not None:
             peer.held_size += size
             if peer.held_size > self._limits.backlog_bytes:
                 raise Overloaded("too much waits to be checked")
-            peer.held.append(data)
+            peer.held.append(message)
         elif size > LARGE_MESSAGE:
-            peer.held, peer.held_size = deque((data,)), size
+            peer.held, peer.held_size = deque((message,)), size
             self._in_background(self._receive_held(peer, peer.held))
         else:
-            self._handle(peer, peer.session.receive(data))
+            self._handle(peer, peer.session.receive(message))
 
     async def _receive_held(self, peer: Peer, held: deque[bytes]) -> None:
         """Take in a large message, checked in another process so that nobody else waits for that, and after
@@ -399,21 +423,20 @@ class DocumentRoom(YRoom):
             peer.is_quiet = True
         self._whole.forget_if_unused()
 
-    def _type(self, peer: Peer, update: bytes, text: bytes) -> bool:
-        """Take in what a peer goes on typing; False if it must be looked at more closely."""
+    def _type(self, peer: Peer, messages: Sequence[bytes], begin: int) -> int:
+        """Take in what a peer goes on typing, from a message on; the answer is how many were that. The next
+        must be looked at more closely."""
         spot = peer.session.spot
-        if spot is None or peer.access < Access.WRITE:
-            return False
-        if not self._state.type(peer.number, update, text, spot):
-            return False
-        spot.move(len(text))
-        peer.updates += 1
-        if not self._flush_is_due:
+        if spot is None or peer.access < _WRITE:
+            return 0
+        count = self._state.type(peer.number, messages, begin, spot)
+        if count:
+            peer.updates += count
             self._flush_soon()
-        return True
+        return count
 
     def _take(self, peer: Peer, event: UpdateReceived) -> None:
-        if peer.access < Access.WRITE and self._state.is_new(event.update, event.summary):
+        if peer.access < _WRITE and self._state.is_new(event.update, event.summary):
             if self._postponed is not None:
                 raise Overloaded("the document is being rebuilt")  # what it has cannot be told for certain
             raise NotAllowed(READ_ONLY)
@@ -441,12 +464,16 @@ class DocumentRoom(YRoom):
             self._postponed.append((peer, state_vector))
             return 0.0
         started = self._clock()
+        try:
+            replica = self._current
+        except CollabdError:
+            return 0.0  # everybody was told
         if self._crowd is not None:
             self._crowd.catch_up(peer)
         if state_vector == EMPTY_STATE_VECTOR:
-            frames = [self._whole.frame(self._replica)]
+            frames = [self._whole.frame(replica)]
         else:
-            frames = [Packable(messages.step_2_frame(self._replica.state(state_vector)))]
+            frames = [Packable(messages.step_2_frame(replica.state(state_vector)))]
         frames += [Packable(messages.update_frame(early.update)) for early in self._state.early]
         for frame in frames:
             work = send_packed(peer, frame)
@@ -459,7 +486,7 @@ class DocumentRoom(YRoom):
         if self._postponed is not None:
             self._postponed.append((peer, None))
         else:
-            peer.send(Frame(messages.step_1_frame(self._replica.state_vector())))
+            peer.send(Frame(messages.step_1_frame(self._current.state_vector())))
 
     # Code in this process
 
@@ -494,6 +521,23 @@ class DocumentRoom(YRoom):
     def _sound_replica(self) -> Replica:
         if self._postponed is not None:
             raise Overloaded("the document takes in something large")
+        return self._current
+
+    @property
+    def _current(self) -> Replica:
+        """The replica, whose document has all that was put off.
+
+        Raises:
+            CollabdError: pycrdt failed in that. The room has ended: what harms the document is found when it
+                is loaded again.
+        """
+        try:
+            self._replica.catch_up()
+        except ReplicaBroken as error:
+            logger.error("document %s is closed: pycrdt failed: %s", self.name, error)
+            failure = CollabdError("the document could not take an update; come back")
+            self.end(failure)
+            raise failure from error
         return self._replica
 
     async def readable(self) -> None:
@@ -584,7 +628,7 @@ class DocumentRoom(YRoom):
         if batch is not None:
             self._delays.hand_over()
             self._handed_over_at = self._clock()
-            self._turns.edited_at = self._loop.time()
+            self._turns.commit_begins()
             appended = self._store.append(
                 self.name,
                 self.document_id,
@@ -611,6 +655,7 @@ class DocumentRoom(YRoom):
         return [authors[number] for number in batch.authors]
 
     def _on_answer(self, appended: "asyncio.Future[Appended]") -> None:
+        self._turns.commit_ends()
         failure = appended.exception()
         if failure is not None:
             self._state.abandon()
@@ -655,7 +700,7 @@ class DocumentRoom(YRoom):
     def hear_of(self, node: bytes, people: Sequence[Person]) -> None:
         """Take in what another node says of those who are connected to it."""
         if not self._has_ended:
-            self._broadcast.spread(self._presence.hear(node, people))
+            self._broadcast.spread(self._presence.hear(node, people, presence_clock()))
 
     def lose(self, node: bytes, but: Collection[int] = ()) -> None:
         """Another node is gone, with those who were connected to it; or all of these but some clients."""
@@ -737,12 +782,20 @@ class DocumentRoom(YRoom):
         self._version += 1
         try:
             pieces = batch.pieces
-            if len(pieces) == 1 and self._replica.apply_simply(pieces[0].update, pieces[0].summary):
+            may_wait = batch.is_typed and not self._is_watched
+            if (
+                len(pieces) == 1
+                and not may_wait
+                and self._replica.apply_simply(pieces[0].update, pieces[0].summary)
+            ):
                 self._settle(batch, last_seq, pieces[0].update, ())
                 return
             taken = self._replica.take_simply(piece.summary for piece in pieces)
             if taken < len(pieces):
                 batch.take_apart(taken)
+            elif may_wait:
+                self._settle(batch, last_seq, self._replica.put_off(batch.runs), ())
+                return
             updates = [piece.update for piece in pieces]
             summaries = [piece.summary for piece in pieces]
             work = Slices(self._replica.applying(updates, summaries, taken=taken), self._clock)
@@ -796,7 +849,7 @@ class DocumentRoom(YRoom):
         if self._crowd is not None and self._crowd.is_due:
             self._crowd.then(partial(self._on_relayed, turns))
         else:
-            self._tell_delays(turns)
+            self._deliveries.sent(turns, self._peers.values())
         for number, count in settled.acknowledge.items():
             peer = self._peers.get(number)
             if peer is not None and peer.acknowledges:
@@ -854,12 +907,8 @@ class DocumentRoom(YRoom):
 
     def _on_relayed(self, turns: Sequence[Turn]) -> None:
         """All of a crowd have been sent what was settled."""
-        self._tell_delays(turns)
+        self._deliveries.sent(turns, self._peers.values())
         self._progress.set()
-
-    def _tell_delays(self, turns: Sequence[Turn]) -> None:
-        for updates, seconds in delivered(turns, self._clock()):
-            self._observer.delivered(updates, seconds)
 
     # Compaction, rebuilding, the end
 
@@ -1008,6 +1057,11 @@ class DocumentRoom(YRoom):
         self._progress.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("document %s: %s", self.name, error)
+
+
+def presence_clock() -> int:
+    """Where the clocks of presence are by the time."""
+    return int((time.time() - PRESENCE_EPOCH) * PRESENCE_CLOCKS_PER_SECOND)
 
 
 def _saved_frame(count: int) -> Frame:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from collabd.errors import Overloaded
 from collabd.protocol.intake import Known
 from collabd.protocol.ranges import IdRanges
-from collabd.protocol.runs import Run, Spot
+from collabd.protocol.runs import SHORT, Run, Spot
 from collabd.protocol.update import UpdateSummary, check_update
 from collabd.protocol.waiting import Waiting
 
@@ -68,12 +68,20 @@ class Batch:
     """The strings at the end of the batch that are not a piece of it yet."""
     run_first: int = 0
     """The position of the first of them."""
+    runs: list[Run] = field(default_factory=list)
+    """Those of the pieces that are such strings."""
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether it holds nothing but strings that were typed on."""
+        return len(self.runs) == len(self.pieces)
 
     def end_run(self) -> None:
         """Make a piece of what was typed: what comes next does not belong to it."""
         run = self.run
         if run is not None:
             self.run = None
+            self.runs.append(run)
             first = self.run_first
             self.pieces.append(Piece(first, len(self.updates) - first, run.update(), run.summary()))
 
@@ -223,42 +231,52 @@ class RoomState:
             self._expect(summary)
         pending.end_run()
         pending.pieces.append(Piece(len(pending.updates), 1, update, summary))
-        self._add(author, update)
+        self._add(author, (update,))
         return None
 
-    def type(self, author: int, update: bytes, text: bytes, spot: Spot) -> bool:
-        """Take in an update that puts a text at a spot: what :meth:`receive` would do, only quicker.
+    def type(self, author: int, messages: Sequence[bytes], begin: int, spot: Spot) -> int:
+        """Take in messages, from one on as long as their updates put a text at a spot: what :meth:`receive`
+        would do with each, only quicker. The spot moves with them.
 
-        False, and nothing is taken, if that is to be asked instead.
+        Returns:
+            How many were taken. What comes next is to be fed to :meth:`receive`.
         """
+        if self.backlog + SHORT * (len(messages) - begin) > self._max_backlog:
+            return 0
         pending = self._pending
         run = pending.run
-        start = spot.end
-        expected = self._expected
-        client = spot.client
-        if self.backlog + len(update) > self._max_backlog:
-            return False
-        if run is None or run.spot is not spot or run.end != start:
-            if self._waiting or expected.get(client, 0) != start or self.clocks.get(client, 0) > start:
-                return False
+        if run is None or run.spot is not spot or run.end != spot.end:
+            if not self._may_begin(spot):
+                return 0
             run = Run(spot)
-            for other, clock in run.needs:
-                if clock >= expected.get(other, 0):
-                    return False
+        updates = run.take(messages, begin)
+        if not updates:
+            return 0
+        if run is not pending.run:
             pending.end_run()
-            pending.run = run
-            pending.run_first = len(pending.updates)
-        run.add(text)
-        expected[client] = run.end
-        self._add(author, update)
-        return True
+            pending.run, pending.run_first = run, len(pending.updates)
+        self._expected[spot.client] = run.end
+        self._add(author, updates)
+        return len(updates)
 
-    def _add(self, author: int, update: bytes) -> None:
+    def _may_begin(self, spot: Spot) -> bool:
+        """Whether it is sure that what is put at a spot is new, and waits for nothing."""
+        expected = self._expected
+        if (
+            self._waiting
+            or expected.get(spot.client, 0) != spot.end
+            or self.clocks.get(spot.client, 0) > spot.end
+        ):
+            return False
+        return all(clock < expected.get(client, 0) for client, clock in spot.needs)
+
+    def _add(self, author: int, updates: Sequence[bytes]) -> None:
+        count = len(updates)
         pending = self._pending
-        pending.counts[author] = self._counts[author] = self._counts.get(author, 0) + 1
-        pending.updates.append(update)
-        pending.authors.append(author)
-        pending.size += len(update)
+        pending.counts[author] = self._counts[author] = self._counts.get(author, 0) + count
+        pending.updates += updates
+        pending.authors += [author] * count
+        pending.size += sum(map(len, updates))
 
     def is_new(self, update: bytes, summary: UpdateSummary) -> bool:
         """Whether the update brings anything that is neither integrated nor logged as early."""

@@ -2,8 +2,8 @@
 
 Up to that point everything is uvicorn's own ASGI: routing, refusals before the upgrade, applications that
 know nothing of this. An endpoint that finds :data:`EXTENSION` in its scope may take the connection over with
-:meth:`FastLane.accept`; from then on messages are handed to a callback as they arrive, without a task or a
-queue in between, and the endpoint may return.
+:meth:`FastLane.accept`; from then on messages are handed to a callback as they arrive, those of one read
+together, without a task or a queue in between, and the endpoint may return.
 
     uvicorn.Config(app, ws=FastLaneProtocol)
 """
@@ -11,7 +11,7 @@ queue in between, and the endpoint may return.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from picows import (
@@ -47,6 +47,8 @@ CLOSE_FRAME: Final = 127
 """Bytes that one takes at most (RFC 6455, section 5.5)."""
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds a peer has to answer a close frame before its connection is cut."""
+PING: Final = b"collabd"
+"""What a ping carries, and its answer; those that picows sends are empty."""
 FRAGMENT_OVERHEAD: Final = 64
 """Bytes of memory that a fragment takes beside its payload."""
 DEAD_AFTER: Final = 30.0
@@ -77,6 +79,8 @@ class FastLane(WSListener):
         self._connections = connections
         self._max_message = max_message
         self._websocket: WSTransport | None = None
+        self._come: list[bytes] = []
+        """Messages that are not delivered yet."""
         self._fragments: list[bytes] | None = None
         self._fragments_size = 0
         self._is_closing = False
@@ -84,6 +88,7 @@ class FastLane(WSListener):
         self._is_paused = False
         self._code, self._reason = ABNORMAL, ""
         self._largest = 0
+        self._answered: Callable[[], None] | None = None
         self.max_queue = 0
         self.on_error: Callable[[CollabdError], None] = lambda _: None
         """Called with the error that the connection is closed for, if it is closed for one."""
@@ -91,21 +96,22 @@ class FastLane(WSListener):
     def accept(
         self,
         subprotocol: str | None,
-        on_message: Callable[[bytes], None],
+        on_messages: Callable[[Sequence[bytes]], None],
         on_gone: Callable[[int, str], None],
         max_queue: int,
     ) -> bool:
         """Upgrade the connection. Returns whether it still exists; if not, nothing will be called.
 
         Args:
-            on_message: called with each binary message. A CollabdError it raises closes the connection.
+            on_messages: called with the binary messages that came at once, in their order. A CollabdError it
+                raises closes the connection.
             on_gone: called once with the close code and reason when the connection has ended.
             max_queue: bytes that may wait to be sent, beside the largest frame since nothing waited (which
                 may be a whole document), before the peer is closed as too slow.
         """
         if self._is_lost or self._transport.is_closing():
             return False
-        self._on_message = on_message
+        self._on_messages = on_messages
         self._on_gone = on_gone
         self.max_queue = max_queue
         headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
@@ -114,7 +120,7 @@ class FastLane(WSListener):
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), self)
 
         has_user_timeout = _detect_dead_peers(self._transport)
-        protocol = WSProtocol(
+        protocol = _Framing(
             None,
             None,
             False,
@@ -157,10 +163,16 @@ class FastLane(WSListener):
         if self._is_closing or (self._websocket is not None and self._websocket.is_close_frame_sent):
             return
         framed = frame.framed
-        self._largest = max(self._largest, len(framed))
         self._transport.write(framed)
-        if self._is_paused and self._transport.get_write_buffer_size() > self.max_queue + self._largest:
-            self.close(SlowClient("you do not read what you are sent"))
+        if self._is_paused:
+            self._largest = max(self._largest, len(framed))
+            if self._transport.get_write_buffer_size() > self.max_queue + self._largest:
+                self.close(SlowClient("you do not read what you are sent"))
+
+    def ping(self, answered: Callable[[], None]) -> None:
+        if not self._is_closing and self._websocket is not None:
+            self._answered = answered
+            self._websocket.send_ping(PING)
 
     def close(self, error: CollabdError, *, discard: bool = False) -> None:
         if not self._is_closing:
@@ -196,11 +208,13 @@ class FastLane(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+        is_reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
+        if kind == BINARY and frame.fin and not is_reserved and self._fragments is None:
+            self._come.append(frame.get_payload_as_bytes())
+            return
+        self.deliver()
+        if is_reserved:
             self._close(PROTOCOL_ERROR, "reserved bits are set")
-        elif kind == BINARY and frame.fin and self._fragments is None:
-            if not self._is_closing:
-                self._deliver(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             if not self._is_closing:
                 self._on_close(transport, frame)
@@ -209,8 +223,28 @@ class FastLane(WSListener):
             self.close(MalformedInput("messages are binary"))
         elif kind in (BINARY, CONTINUATION):
             self._assemble(kind, frame)
+        elif kind == WSMsgType.PONG and self._answered is not None and frame.get_payload_as_bytes() == PING:
+            answered, self._answered = self._answered, None
+            answered()
+
+    def deliver(self) -> None:
+        """Hand over what has come; to be called when all frames of a read were told."""
+        messages = self._come
+        if not messages:
+            return
+        self._come = []
+        if self._is_closing:
+            return
+        try:
+            self._on_messages(messages)
+        except CollabdError as error:
+            self.close(error)
+        except Exception:
+            logging.getLogger(__name__).exception("a connection is closed: its message could not be handled")
+            self.close(CollabdError("the server failed; come back"))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.deliver()
         self._is_closing = True
         self._connections.discard(self)
         ending: Any = transport.close_handshake  # may be None, whatever picows' stubs say
@@ -219,18 +253,18 @@ class FastLane(WSListener):
             self._code, self._reason = cast(int, ending.sent.code), ending.sent.reason
         self._on_gone(self._code, self._reason)
         # They hold the peer, which holds this.
-        self._on_message, self._on_gone, self.on_error = _ignore, _ignore, _ignore
+        self._on_messages, self._on_gone, self.on_error, self._answered = _ignore, _ignore, _ignore, None
         if isinstance(self._transport, SecuredTransport):
             self._transport.let_go()
 
     def pause_writing(self) -> None:
         """More waits than the transport likes: from now on :meth:`send` bounds it."""
         self._is_paused = True
+        self._largest = 0  # :meth:`send` has not returned yet
 
     def resume_writing(self) -> None:
         """Nothing waits any more."""
         self._is_paused = False
-        self._largest = 0
 
     def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
         """Answer the client's close frame (RFC 6455, section 5.5.1)."""
@@ -244,15 +278,6 @@ class FastLane(WSListener):
         self._is_closing = True
         self._code, self._reason = code, reason
         transport.send_close(cast(WSCloseCode, answer))
-
-    def _deliver(self, message: bytes) -> None:
-        try:
-            self._on_message(message)
-        except CollabdError as error:
-            self.close(error)
-        except Exception:
-            logging.getLogger(__name__).exception("a connection is closed: its message could not be handled")
-            self.close(CollabdError("the server failed; come back"))
 
     def _assemble(self, kind: WSMsgType, frame: WSFrame) -> None:
         """Put a message together that came in several frames (RFC 6455, section 5.4)."""
@@ -268,10 +293,8 @@ class FastLane(WSListener):
             self._fragments = []
             self.close(TooLarge("the message is too large"))
         elif frame.fin:
-            message = b"".join(self._fragments)
+            self._come.append(b"".join(self._fragments))
             self._fragments = None
-            if not self._is_closing:
-                self._deliver(message)
 
     def _close(self, code: int, reason: str) -> None:
         if self._is_closing:
@@ -281,6 +304,17 @@ class FastLane(WSListener):
         if self._websocket is not None:
             self._websocket.send_close(cast(WSCloseCode, code), reason.encode())
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._transport.abort)
+
+
+class _Framing(WSProtocol):  # type: ignore[misc]  # missing in picows' stubs
+    """picows' protocol. Its listener hears when all frames of a read were told: messages that come together
+    are cheaper to take in together."""
+
+    __slots__ = ()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        super().buffer_updated(nbytes)
+        self.listener.deliver()
 
 
 class FastLaneProtocol(WebSocketsSansIOProtocol):

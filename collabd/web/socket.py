@@ -82,10 +82,10 @@ class DocumentSocket:
             room, identity, access = await self._open(websocket, presented)
             peer = self._peer(websocket, lane, identity, access, subprotocol)
             # Smaller than closures, and quicker to call.
-            on_message, on_gone = partial(room.receive, peer), partial(room.leave, peer)
+            on_messages, on_gone = partial(room.receive_all, peer), partial(room.leave, peer)
             if peer.vouched:
                 on_gone = partial(self._end, room, peer, identity)
-            if lane.accept(subprotocol, on_message, on_gone, self._queue_bytes):
+            if lane.accept(subprotocol, on_messages, on_gone, self._queue_bytes):
                 room.join(peer)
                 if peer.vouched:
                     self._rights.watch(identity, peer, room)

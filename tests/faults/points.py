@@ -145,7 +145,7 @@ SQLITE: Final = "collabd.persistence.sqlite"
 POSTGRES: Final = "collabd.persistence.postgres"
 
 RECEIVED: Final[dict[str, Install]] = {
-    "received": before(f"{ROOM}.receive"),
+    "received": before(f"{ROOM}.receive_all"),
     "checked": before(f"{ROOM}._take"),
 }
 SENT: Final[dict[str, Install]] = {

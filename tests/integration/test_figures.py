@@ -29,6 +29,8 @@ async def test_metrics_count_what_happened(server: ServerFactory) -> None:
             assert 1 <= seen["collabd_commit_seconds_count"] <= 30
             assert 0 < seen["collabd_commit_seconds_sum"] < 30
             assert seen["collabd_early_updates"] == 0
+            assert seen["collabd_seen_seconds_count"] == seen["collabd_edit_seconds_count"] == 30
+            assert seen["collabd_round_trip_seconds_count"] >= 1
             await figure_becomes(running, "collabd_redundant_total", 4)
             await cy.close()
         cut = await Client(running.websocket_url("one")).connect()

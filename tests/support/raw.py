@@ -11,6 +11,7 @@ from tests.support.server import RunningServer
 TEXT: Final = 1
 BINARY: Final = 2
 CLOSE: Final = 8
+PONG: Final = 10
 
 FIN: Final = 0x80
 

@@ -42,7 +42,10 @@ def test_a_visit_is_counted() -> None:
     observer.joined("notes", 1, "anonymous", "127.0.0.1:5000")
     observer.joined("notes", 2, "anonymous", "127.0.0.1:5001")
     observer.committed(updates=3, size=90, seconds=0.002)
-    observer.delivered(updates=3, seconds=0.004)
+    observer.delivered(updates=2, seconds=0.25)
+    observer.round_trip(1.0)
+    observer.round_trip(0.25)
+    observer.delivered(updates=1, seconds=0.5)
     observer.redundant(2)
     observer.early(3)
     observer.early(-1)
@@ -63,7 +66,11 @@ def test_a_visit_is_counted() -> None:
             "collabd_commit_seconds_bucket{le=0.0025}": 1,
             "collabd_commit_seconds_bucket{le=0.001}": 0,
             "collabd_edit_seconds_count": 3,
-            "collabd_edit_seconds_sum": 0.012,
+            "collabd_edit_seconds_sum": 1.0,
+            "collabd_seen_seconds_count": 3,
+            "collabd_seen_seconds_sum": 1.25,
+            "collabd_round_trip_seconds_count": 2,
+            "collabd_round_trip_seconds_sum": 1.25,
             "collabd_redundant_total": 2,
             "collabd_early_updates": 2,
             "collabd_refusals_total{code=not-allowed}": 1,

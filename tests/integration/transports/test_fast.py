@@ -11,7 +11,7 @@ from websockets.server import ServerProtocol
 
 from collabd.web import fastlane
 from collabd.web.fastlane import FastLane, FastLaneProtocol
-from tests.support.raw import CLOSE, frame, handshake
+from tests.support.raw import CLOSE, PONG, frame, handshake
 from tests.unit.rooms.kit import ScriptedStore
 
 from .conftest import TLS
@@ -79,6 +79,26 @@ async def test_a_connection_that_has_ended_is_gone_at_once(site: Site) -> None:
         assert [kept for kept in gc.get_objects() if isinstance(kept, FastLane)] == []
     finally:
         gc.enable()
+
+
+async def test_a_ping_is_answered_once_by_what_it_said(site: Site) -> None:
+    connection = await site.raw()
+    (peer,) = site.room().peers
+    answers: list[str] = []
+    peer.outbox.ping(lambda: answers.append("first"))
+    peer.outbox.ping(lambda: answers.append("second"))
+    asked = b""
+    while b"\x89\x07collabd" not in asked:
+        asked += await asyncio.wait_for(connection.reader.read(1000), PATIENCE)
+    for payload in (b"", b"something", b"collabd", b"collabd"):
+        connection.writer.write(frame(payload, kind=PONG))
+    connection.writer.write(frame(b"\x63"))
+    assert (await site.goodbye())[0] == 4400, "all before was read"
+    assert answers == ["second"]
+    peer.outbox.ping(lambda: answers.append("third"))
+    connection.abort()
+    await site.rest()
+    assert answers == ["second"]
 
 
 async def test_a_request_with_too_many_headers_is_answered_and_forgotten(site: Site) -> None:

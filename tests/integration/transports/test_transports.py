@@ -17,7 +17,7 @@ from collabd.protocol import awareness, messages, wire
 from collabd.protocol.packing import PACKED, pack, unpack
 from collabd.rooms.broadcast import BEHIND
 from collabd.rooms.room import LARGE_MESSAGE
-from tests.support.raw import CLOSE, TEXT, RawConnection, frame, handshake
+from tests.support.raw import CLOSE, PONG, TEXT, RawConnection, frame, handshake
 from tests.unit.rooms.kit import ScriptedStore, Writer, text_of
 
 from .site import PATIENCE, Site, closed, received, until
@@ -93,6 +93,15 @@ async def test_many_messages_in_one_segment_all_arrive(site: Site) -> None:
     connection.writer.write(GOODBYE)
     await connection.ended()
     assert await text(site) == "x" * 500
+
+
+@pytest.mark.parametrize("behind", [frame(b"", kind=PING), frame(b"nobody asked", kind=PONG)])
+async def test_a_message_does_not_wait_for_more_than_came_with_it(site: Site, behind: bytes) -> None:
+    ben = await synced(site)
+    connection = await site.raw()
+    connection.writer.write(frame(messages.update_frame(Writer(1).append("here"))) + behind)
+    assert text_of((await until(ben, messages.Update)).update) == "here"
+    connection.abort()
 
 
 @pytest.mark.parametrize("pieces", [2, 3, 2_000])

@@ -141,6 +141,7 @@ class Recorder:
         """Whether what was still waiting when it was closed was thrown away."""
         self.waiting = 0
         """Bytes that the peer has not read yet, if the test says so."""
+        self.pings: list[Callable[[], None]] = []
 
     def send(self, frame: Frame) -> None:
         if self.closed_by is None:
@@ -149,6 +150,9 @@ class Recorder:
                 self.messages.append(unpack(frame.payload, LARGEST))
             else:
                 self.messages.extend(messages.decode(frame.payload))
+
+    def ping(self, answered: Callable[[], None]) -> None:
+        self.pings.append(answered)
 
     def close(self, error: CollabdError, *, discard: bool = False) -> None:
         if self.closed_by is None:
@@ -208,14 +212,13 @@ class Member:
         self.room.leave(self.peer)
 
     def say(self, *frames: bytes) -> None:
-        """Send each as a WebSocket message; an error closes the connection, as an endpoint does."""
-        for frame in frames:
-            try:
-                self.room.receive(self.peer, frame)
-            except CollabdError as error:
-                self.got.close(error)
-                self.room.leave(self.peer, error.close_code, error.close_reason)
-                return
+        """Send each as a WebSocket message, all at once; an error closes the connection, as an endpoint
+        does."""
+        try:
+            self.room.receive_all(self.peer, frames)
+        except CollabdError as error:
+            self.got.close(error)
+            self.room.leave(self.peer, error.close_code, error.close_reason)
 
     def send(self, *updates: bytes) -> None:
         """Send each as an update message."""
@@ -360,6 +363,7 @@ class Notes(Silent):
         self.idle_bytes = 0
         self.committed_updates = 0
         self.delivered_updates: list[tuple[int, float]] = []
+        self.round_trips: list[float] = []
         self.redundant_updates = 0
         self.goodbyes: list[tuple[int, str, int]] = []
 
@@ -383,6 +387,9 @@ class Notes(Silent):
 
     def delivered(self, updates: int, seconds: float) -> None:
         self.delivered_updates.append((updates, seconds))
+
+    def round_trip(self, seconds: float) -> None:
+        self.round_trips.append(seconds)
 
     def redundant(self, updates: int) -> None:
         self.redundant_updates += updates

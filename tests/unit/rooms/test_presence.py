@@ -179,12 +179,12 @@ def test_the_clocks_of_those_who_left_are_forgotten_in_the_end(monkeypatch: pyte
     presence.receive(ADA, [entry(A, 5)])
     for number in range(100, 200):
         presence.join(number, "passer-by")
-        presence.receive(number, [entry(number, 5)])
+        presence.receive(number, [entry(number, 1000)])
         presence.leave(number)
     assert presence.known == {A, *range(190, 200)}
     assert seen(presence) == {A: "{}"}
     presence.join(BEN, "passer-by")
-    assert presence.receive(BEN, [entry(199, 1)]) == [entry(199, 7)], "the latest are remembered"
+    assert presence.receive(BEN, [entry(199, 1)]) == [entry(199, 1002)], "the latest are remembered"
 
 
 def test_who_is_present_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

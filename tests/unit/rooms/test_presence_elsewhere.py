@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collabd.bridge.messages import Person
 from collabd.protocol.awareness import Entry
-from collabd.rooms.presence import MAX_CLOCK, Presence
+from collabd.rooms.presence import AHEAD, MAX_CLOCK, Presence
 
 ONE, TWO = b"node one", b"node two"
 FLOOR = 10**6
@@ -49,6 +49,49 @@ def test_clocks_that_leave_the_room_only_grow() -> None:
     clocks += [entry.clock for entry in presence.hear(TWO, [there(5, clock=1)])]
     assert clocks == sorted(set(clocks))
     assert len(clocks) == 5
+
+
+@pytest.mark.parametrize("moves", [0, 3])
+@pytest.mark.parametrize("floors", [(0, 1000), (1000, 0)])
+def test_who_changes_nodes_sees_those_who_stayed(floors: tuple[int, int], moves: int) -> None:
+    one, two = (Presence(FLOOR + floor) for floor in floors)
+    two.join(1, "bob")
+    two.receive(1, [Entry(7, 0, "{}")], now=100)
+    one.hear(TWO, two.told())
+    seen = [entry.clock for entry in one.join(1, "ada")]
+    one.receive(1, [Entry(5, 0, "{}")], now=200)
+    two.hear(ONE, one.told([5]))
+    for move in range(moves):
+        two.receive(1, [Entry(7, move + 1, f'{{"at":{move}}}')])
+        seen += [entry.clock for entry in one.hear(TWO, two.told([7]))]
+    one.leave(1)
+    two.hear(ONE, one.told([5]))
+    seen += [entry.clock for entry in two.join(2, "ada") if entry.client == 7]
+    assert seen == sorted(set(seen)), "what has a clock that was seen is ignored"
+    assert len(seen) == moves + 2
+
+
+def test_who_changes_nodes_before_that_is_told_sees_those_who_stayed() -> None:
+    """As when a node dies: time alone has to tell."""
+    one, two = Presence(FLOOR + 900), Presence(FLOOR)
+    two.join(1, "bob")
+    two.receive(1, [Entry(7, 0, "{}")], now=100)
+    one.hear(TWO, two.told())
+    seen = [entry.clock for entry in one.join(1, "ada", FLOOR + 1000)]
+    (again,) = two.join(2, "ada", FLOOR + 1016)
+    assert again.clock > max(seen)
+
+
+def test_a_client_s_own_clock_is_no_measure_for_others() -> None:
+    """They would soon be used up."""
+    one, two = Presence(FLOOR), Presence(FLOOR)
+    two.join(1, "eve")
+    two.receive(1, [Entry(7, MAX_CLOCK, "{}")], now=100)
+    one.hear(TWO, two.told())
+    one.join(1, "ada", FLOOR)
+    one.receive(1, [Entry(5, 0, "{}")], now=200)
+    (told,) = one.told([5])
+    assert told.clock < FLOOR + 2 * AHEAD
 
 
 def test_who_came_last_to_a_node_is_there_and_not_where_he_was() -> None:

@@ -1,6 +1,7 @@
 """A crowd is sent edits a few peers at a time: each gets all of them, once and in order."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 
@@ -27,6 +28,8 @@ class Notebook:
 
     def send(self, frame: Frame) -> None:
         self.got.append(frame.payload)
+
+    def ping(self, answered: Callable[[], None]) -> None: ...
 
     def close(self, error: Exception, *, discard: bool = False) -> None: ...
 

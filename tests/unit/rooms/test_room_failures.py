@@ -279,7 +279,7 @@ async def test_failing_on_an_early_update_when_it_is_taken_up_rebuilds_the_docum
     # From here on pycrdt does not take the early one: the document in memory is of the failing kind already.
     damaged = faulty_doc([PANIC])()
     damaged.get("content", type=type(ada.writer.text))
-    room._replica.doc = damaged
+    room._replica._doc = damaged
     pycrdt_fails(PANIC)
     ada.send(first)
     await room.flushed()
