@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bridges import holds
 from tests.support.clients import Client
 from tests.support.commands import Place
 from tests.support.server import RunningServer, running_server
@@ -105,13 +106,18 @@ async def test_a_backup_holds_all_that_was_acknowledged_before_it_began(place: P
         tasks = [
             group.create_task(typing(client, acknowledged[name])) for name, client in (("a", ada), ("b", bob))
         ]
+
+        async def more_is_acknowledged() -> dict[str, list[str]]:
+            lengths = {name: len(typed) for name, typed in acknowledged.items()}
+            await holds(lambda: all(len(typed) > lengths[name] for name, typed in acknowledged.items()))
+            return {name: list(typed) for name, typed in acknowledged.items()}
+
         copies = {}
         for number in range(2):
-            before = {name: list(typed) for name, typed in acknowledged.items()}
+            copies[number] = await more_is_acknowledged()
             done = await place.ask("backup", f"copy-{number}.db")
             assert done.code == 0, done
-            copies[number] = before
-            assert all(len(acknowledged[name]) > len(before[name]) for name in before), "nobody waited"
+        await more_is_acknowledged()
         for task in tasks:
             task.cancel()
     for number, before in copies.items():
