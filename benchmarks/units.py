@@ -52,6 +52,8 @@ class Nothing:
     def send(self, frame: Frame) -> None:
         pass
 
+    def ping(self, answered: Callable[[], None]) -> None: ...
+
     def close(self, error: CollabdError, *, discard: bool = False) -> None:
         raise error
 

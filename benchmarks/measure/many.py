@@ -35,10 +35,10 @@ def own_metrics(seen: Observed) -> dict[str, tuple[float, float]]:
         return round((end[name] - begin[name]) / seconds, 3)
 
     done = seen.figures["done"].values
-    name = "collabd_edit_seconds"
+    name = "collabd_seen_seconds"
     delays = seen.figures["measured"].histograms[name] - seen.figures["measuring"].histograms[name]
     late = {
-        f"ms until an edit is on its way, p{share}": (
+        f"ms until others see an edit, p{share}": (
             seen.found[f"p{share}_ms"],
             round(1000 * (delays.quantile(share / 100) or 0.0), 3),
         )

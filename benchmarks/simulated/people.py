@@ -125,6 +125,8 @@ class Person(Typist):
         assert self.peer is not None
         self.room.receive(self.peer, payload)
 
+    def ping(self, answered: Callable[[], None]) -> None: ...
+
     def close(self, error: CollabdError, *, discard: bool = False) -> None:
         self.crowd.counts["closed"] += 1
 
