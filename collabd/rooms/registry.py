@@ -218,7 +218,7 @@ class Registry:
             state = None
             if room is not None:
                 await room.drain(_held(name))
-                with contextlib.suppress(Overloaded):  # it was being rebuilt
+                with contextlib.suppress(CollabdError):  # it was being rebuilt, or has ended
                     state = room.state()
                 if self._rooms.get(name) is room:
                     self._put_away(name, _held(name))
@@ -296,7 +296,8 @@ class Registry:
         measured: list[tuple[DocumentRoom, int]] = []
         for room in list(self._rooms.values()):
             if room.is_idle and not room.has_ended:
-                measured.append((room, room.memory()))
+                with contextlib.suppress(CollabdError):  # it has ended
+                    measured.append((room, room.memory()))
                 await pause.if_due()
         # Some may have been used meanwhile.
         idle = [pair for pair in measured if pair[0].is_idle and self.get(pair[0].name) is pair[0]]

@@ -217,6 +217,8 @@ class DocumentRoom(YRoom):
         self._postponed: list[tuple[Peer, bytes | None]] | None = None
         """While the document is rebuilt, or a large update is applied: who is to be sent step 1 (None) or
         step 2 (for a state vector)."""
+        self._asked: dict[int, bytes] = {}
+        """Who waits for the turn to get step 2, and for which state vector: the one that came last."""
         self._flush_is_due = False
         self._delays = Delays()
         self._handed_over_at = 0.0
@@ -298,15 +300,17 @@ class DocumentRoom(YRoom):
         self._authors[peer.number] = peer.author
         peer.joined_at = self._loop.time()
         self._observer.joined(self.name, peer.number, peer.principal.id, peer.address)
+        present = self._presence.join(peer.number, peer.principal.id, presence_clock())
         self._ask(peer)
         if peer.access < Access.WRITE:
             peer.send(READ_ONLY_FRAME)
-        self._broadcast.tell(peer, self._presence.join(peer.number, peer.principal.id, presence_clock()))
+        self._broadcast.tell(peer, present)
 
     def leave(self, peer: Peer, code: int = 1000, reason: str = "") -> None:
         """Let go of a peer that joined. Everybody else hears of it with the next broadcast of presence."""
         if self._peers.pop(peer.number, None) is None:
             return
+        self._asked.pop(peer.number, None)
         self._state.leave(peer.number)
         self._broadcast.forget(peer)
         self._spread(self._presence.leave(peer.number))
@@ -454,11 +458,15 @@ class DocumentRoom(YRoom):
         if self._postponed is not None:
             self._postponed.append((peer, state_vector))
             return
-        self._turns.ask(partial(self._answer_now, peer, state_vector))
+        is_waiting = peer.number in self._asked
+        self._asked[peer.number] = state_vector
+        if not is_waiting:
+            self._turns.ask(partial(self._answer_now, peer))
 
-    def _answer_now(self, peer: Peer, state_vector: bytes) -> float:
+    def _answer_now(self, peer: Peer) -> float:
         """Do it; the answer is about how long that takes, in seconds."""
-        if self._has_ended or peer.number not in self._peers:
+        state_vector = self._asked.pop(peer.number, None)
+        if self._has_ended or state_vector is None:
             return 0.0
         if self._postponed is not None:
             self._postponed.append((peer, state_vector))

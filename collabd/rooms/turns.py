@@ -59,7 +59,8 @@ class Turns:
         self._commits -= 1
 
     def ask(self, serve: Serve) -> None:
-        """Have somebody served when it is their turn: right now unless many were just before."""
+        """Have somebody served when it is their turn: right now unless many were just before. What that
+        raises is raised here, or else handed to the event loop; the others are served all the same."""
         if self._next is not None:
             self._waiting.append(serve)
             return
@@ -88,9 +89,11 @@ class Turns:
             return
         self._began_at = now
         self._spent = 0.0
-        # Whoever asks meanwhile stands behind those who wait.
-        while self._waiting and self._spent < AT_ONCE_SECONDS:
-            self._spent += self._waiting.popleft()()
-        self._next = None
-        if self._waiting:
-            self._pause()
+        try:
+            # Whoever asks meanwhile stands behind those who wait.
+            while self._waiting and self._spent < AT_ONCE_SECONDS:
+                self._spent += self._waiting.popleft()()
+        finally:
+            self._next = None
+            if self._waiting:
+                self._pause()

@@ -40,7 +40,12 @@ def in_turn(turns: Callable[[], Turns]) -> type[asyncio.Protocol]:
             if self._sent is not None:
                 sent, self._sent = self._sent, None
                 self.transport.resume_reading()
-                self._read(sent)
+                try:
+                    self._read(sent)
+                except BaseException:
+                    # As the event loop does where it reads: it ends the one connection.
+                    self.transport.abort()
+                    raise
             return ARRIVAL_SECONDS
 
         def _read(self, data: bytes) -> None:

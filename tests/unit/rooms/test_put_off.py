@@ -193,6 +193,9 @@ async def test_pycrdt_that_fails_on_what_was_put_off_closes_the_document_and_los
     assert ada.got.closed_by is not None
     assert ada.got.closed_by.retry
     assert "pycrdt failed: corrupt" in caplog.text
+    for member in (ada, ben):
+        member.leave()
+    assert house.notes.peers == 0
     again = await house.room()
     assert text_of(again.state()) == "--x"
 
@@ -211,3 +214,21 @@ async def test_a_state_asked_for_when_pycrdt_fails_is_refused() -> None:
     assert isinstance(ada.got.closed_by, CollabdError)
     with pytest.raises(CollabdError):
         room.state()
+
+
+async def test_one_that_fails_when_it_is_measured_ends_and_the_others_are_put_away() -> None:
+    house = House(idle_bytes=0)
+    rooms = {name: await house.room(name) for name in ("broken", "whole")}
+    for name, room in rooms.items():
+        ada = Member(room, 1).join()
+        for _ in range(3):
+            ada.type("-")
+            await room.flushed()
+        if name == "broken":
+            room._replica._doc.apply_update = fail  # type: ignore[method-assign, assignment]
+        ada.leave()
+        await turns()
+    await house.registry.shed()
+    assert all(room.has_ended for room in rooms.values())
+    async with house.registry.held("broken") as state:
+        assert state is None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from collabd.protocol import messages
 from collabd.rooms import turns as module
 from collabd.rooms.turns import AT_ONCE_SECONDS, COMMITS_SECONDS, LOOK_SECONDS, MANY, PAUSE_SECONDS, Turns
 
@@ -115,6 +116,48 @@ def test_there_is_no_pause_while_nobody_edits() -> None:
     assert served == [0, 1, 2, 3]
     loop.advance(PAUSE_SECONDS)
     assert served == [0, 1, 2, 3, 4]
+
+
+def test_who_cannot_be_served_keeps_nobody_else_out() -> None:
+    loop = ManualLoop()
+    turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+    edit(turns)
+    served: list[int] = []
+    serve = serving_into(served)
+
+    def fail() -> float:
+        raise MemoryError
+
+    turns.ask(serve(0))
+    turns.ask(fail)
+    turns.ask(serve(1))
+    failures: list[dict[str, Any]] = []
+    loop.call_exception_handler = failures.append  # type: ignore[attr-defined]
+    loop.advance(2 * PAUSE_SECONDS)
+    assert [type(failure["exception"]) for failure in failures] == [MemoryError]
+    assert served == [0, 1]
+
+
+async def test_who_asks_again_and_again_is_answered_once_by_what_was_asked_last(monkeypatch: Any) -> None:
+    house = House()
+    room = await house.room()
+    ada = Member(room, 1).join()
+    ada.type("hello")
+    await calm(room, [ada])
+    eve = Member(room, 2)
+    room.join(eve.peer)
+    waiting: list[Callable[[], float]] = []
+    monkeypatch.setattr(Turns, "ask", lambda _, serve: waiting.append(serve))
+    for _ in range(1_000):
+        eve.say(messages.step_1_frame(b"\x01\x07\x01"))
+    eve.say(messages.step_1_frame(ada.writer.doc.get_state()))
+    (serve,) = waiting
+    serve()
+    (answer,) = eve.got.of(messages.SyncStep2)
+    assert answer.update == b"\0\0"
+    eve.say(messages.step_1_frame(b"\0"))
+    eve.leave()
+    assert waiting.pop()() == 0.0
 
 
 async def test_many_newcomers_get_the_document_encoded_once_until_somebody_types(

@@ -1,6 +1,7 @@
 """What newcomers ask for is not looked at before it is their turn, on either event loop."""
 
 import asyncio
+import contextlib
 import gc
 import weakref
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any, cast
 import pytest
 import uvloop
 from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from collabd.rooms.turns import Turns
@@ -142,3 +144,36 @@ def test_what_read_the_request_of_a_websocket_is_gone_at_once() -> None:
             runner.run(asyncio.wait_for(what_read_the_request_of_a_websocket_is_gone_at_once(), 20))
     finally:
         gc.enable()
+
+
+async def a_request_that_cannot_be_read_ends_its_own_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    queue = Queue()
+    config = Config(application, http=in_turn(lambda: cast(Turns, queue)), log_config=None)
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: config.http_protocol_class(config=config, server_state=ServerState(), app_state={}),  # type: ignore[call-arg]
+        "127.0.0.1",
+        0,
+    )
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(REQUEST % 1)
+        while not queue.waiting:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # what it sends is there, or else it is read later, where the loop ends it
+        monkeypatch.setattr(HttpToolsProtocol, "data_received", fail)
+        with contextlib.suppress(MemoryError):
+            queue.waiting.pop()()
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+def test_a_request_that_cannot_be_read_ends_its_own_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(lambda *_: None)
+        ends = a_request_that_cannot_be_read_ends_its_own_connection(monkeypatch)
+        runner.run(asyncio.wait_for(ends, 20))
