@@ -19,8 +19,10 @@ from collabd.protocol.awareness import Entry
 
 REMEMBERED_CLOCKS: Final = 4096
 """Clients that have left whose clocks are still known."""
-AHEAD: Final = 2**24
-"""How far beyond the time clocks may be that others are raised above: those beyond are a client's doing."""
+AHEAD: Final = 2**16
+"""How far beyond the time clocks may be: a client has to be busy for an hour to get there with what it says.
+Those beyond are its own doing, so they are not told to others. Nor is anybody raised above them, whom all who
+are still there when the room begins anew would take for somebody of the past."""
 MAX_CLOCK: Final = 2**32 - 2**20
 """Entries beyond it are dropped: the room needs clocks above those it receives, and 32 bits hold no more."""
 
@@ -266,7 +268,8 @@ class Presence:
         return entry.state is not None or entry.client in self._present
 
     def _publish(self, client: int, clock: int, state: str | None) -> Entry:
-        clock = max(clock, self._clock_sent(client) + 1, self._base)
+        least = max(self._clock_sent(client) + 1, self._base)
+        clock = max(clock, least) if clock < self._now + AHEAD else least
         self.time += 1
         self._sent.pop(client, None)
         self._sent[client] = _Sent(clock, self.time)

@@ -91,7 +91,21 @@ def test_a_client_s_own_clock_is_no_measure_for_others() -> None:
     one.join(1, "ada", FLOOR)
     one.receive(1, [Entry(5, 0, "{}")], now=200)
     (told,) = one.told([5])
-    assert told.clock < FLOOR + 2 * AHEAD
+    assert told.clock < FLOOR + AHEAD
+
+
+def test_what_somebody_makes_of_his_clock_is_not_told_and_not_caught_up_with() -> None:
+    """Who is still there when the server starts again would take everybody for somebody of the past."""
+    presence = Presence(FLOOR)
+    presence.join(1, "eve")
+    (first,) = presence.receive(1, [Entry(7, FLOOR + AHEAD, "{}")])
+    (second,) = presence.receive(1, [Entry(7, FLOOR + 2 * AHEAD, '{"a":1}')])
+    assert FLOOR < first.clock < second.clock < FLOOR + 10
+    assert not presence.may_echo(1)
+    presence.join(2, "ada")
+    presence.receive(2, [Entry(5, 0, "{}")])
+    for peer in range(3, 20):
+        assert all(entry.clock < FLOOR + 100 for entry in presence.join(peer, "ben", FLOOR + peer))
 
 
 def test_who_came_last_to_a_node_is_there_and_not_where_he_was() -> None:
