@@ -43,8 +43,8 @@ class Outbox(Protocol):
         """Queue a frame. A peer that lags too far behind is closed instead."""
 
     def ping(self, answered: Callable[[], None]) -> None:
-        """Have ``answered`` called when the peer has answered a ping, if it can be asked; an earlier ping
-        that was not answered is forgotten."""
+        """Have ``answered`` called when the peer has answered a ping, if it can be asked and has answered the
+        one before."""
 
     def close(self, error: CollabdError, *, discard: bool = False) -> None:
         """End the connection with the close code and reason of ``error``. Frames still queued may be

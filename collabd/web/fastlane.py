@@ -170,7 +170,7 @@ class FastLane(WSListener):
                 self.close(SlowClient("you do not read what you are sent"))
 
     def ping(self, answered: Callable[[], None]) -> None:
-        if not self._is_closing and self._websocket is not None:
+        if not self._is_closing and self._websocket is not None and self._answered is None:
             self._answered = answered
             self._websocket.send_ping(PING)
 

@@ -86,19 +86,24 @@ async def test_a_ping_is_answered_once_by_what_it_said(site: Site) -> None:
     (peer,) = site.room().peers
     answers: list[str] = []
     peer.outbox.ping(lambda: answers.append("first"))
-    peer.outbox.ping(lambda: answers.append("second"))
+    peer.outbox.ping(lambda: answers.append("asked meanwhile"))
     asked = b""
     while b"\x89\x07collabd" not in asked:
         asked += await asyncio.wait_for(connection.reader.read(1000), PATIENCE)
     for payload in (b"", b"something", b"collabd", b"collabd"):
         connection.writer.write(frame(payload, kind=PONG))
+    connection.writer.write(frame(b"are you there", kind=9))
+    while b"are you there" not in await asyncio.wait_for(connection.reader.read(1000), PATIENCE):
+        pass
+    peer.outbox.ping(lambda: answers.append("second"))
+    connection.writer.write(frame(b"collabd", kind=PONG))
     connection.writer.write(frame(b"\x63"))
     assert (await site.goodbye())[0] == 4400, "all before was read"
-    assert answers == ["second"]
+    assert answers == ["first", "second"]
     peer.outbox.ping(lambda: answers.append("third"))
     connection.abort()
     await site.rest()
-    assert answers == ["second"]
+    assert answers == ["first", "second"]
 
 
 async def test_a_request_with_too_many_headers_is_answered_and_forgotten(site: Site) -> None:
