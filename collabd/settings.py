@@ -127,7 +127,7 @@ class Settings:
     sign_ins_per_address: int = setting(
         300,
         "How many sign-ins may be under way from one address (of IPv6: one /64), on all servers together. "
-        "One is until it is finished, or for ten minutes.",
+        "One is until it is finished, its browser begins another, or ten minutes have passed.",
         unit="sign-ins",
         minimum=1,
         maximum=10_000,

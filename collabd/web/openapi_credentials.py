@@ -122,6 +122,7 @@ def credential_paths() -> dict[str, Any]:
             "get": _operation(
                 "Begin to sign in.",
                 {"302": {"description": "To the provider."}},
+                NotAllowed,
                 NoSuchDocument,
                 TooMany,
                 Overloaded,

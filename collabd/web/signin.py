@@ -103,6 +103,8 @@ class _Login(_Step):
         home = urlsplit(self.shared.cookies.own_address(request)).path + "/"
         back_to = way_back(request.query_params.get("next", ""), home)
         network = network_of(address_of(request))
+        _demand_not_embedded(request)
+        await self._give_up_earlier(request)
         await self._demand_room(request, network)
         begun = await provider.begin(self._callback_url(request, provider))
         browser = secrets.token_urlsafe(32)
@@ -119,6 +121,11 @@ class _Login(_Step):
         self.shared.cookies.set(response, request, self.shared.cookies.sign_in, browser, BEGUN_SECONDS)
         return response
 
+    async def _give_up_earlier(self, request: Request) -> None:
+        # Its cookie is about to be replaced, so that it cannot be finished any more.
+        if earlier := self.shared.cookies.value(request, self.shared.cookies.sign_in):
+            await self.shared.memos.remove_memo(BEGUN, earlier)
+
     async def _demand_room(self, request: Request, network: str) -> None:
         # Nobody has to be known for this, and it takes room in the store that all servers share. So it is
         # counted there: it does not matter to how many of them somebody goes.
@@ -128,6 +135,14 @@ class _Login(_Step):
         audit.note("sign-in-limited", request, under_way=len(under_way))
         seconds = min(memo.expires_at for memo in under_way) - time.time()
         raise TooMany("too many sign-ins were begun from your address and not finished", max(seconds, 1.0))
+
+
+def _demand_not_embedded(request: Request) -> None:
+    """Somebody else's page could use up all that its visitor's address may begin, by images and frames; it
+    cannot by sending the visitor here, who would be away from it then (W3C, Fetch Metadata)."""
+    headers = request.headers
+    if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-dest") != "document":
+        raise NotAllowed("another site's page cannot begin to sign you in; go to this one")
 
 
 class _Callback(_Step):

@@ -544,7 +544,12 @@ async def test_of_one_address_only_so_many_sign_ins_are_under_way(
     town: Town, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with town.browser("203.0.113.9") as browser, town.browser("203.0.113.10") as neighbour:
-        *_, asked = [await town.begin(browser) for _ in range(20)]
+        for _ in range(19):
+            await town.begin(browser)
+            browser.cookies.clear()  # as another browser
+        asked = await town.begin(browser)
+        begun = httpx.Cookies(browser.cookies)
+        browser.cookies.clear()
         with caplog.at_level("INFO", "collabd.audit"):
             refused = await browser.get("/auth/login")
         assert (refused.status_code, refused.json()["code"]) == (429, "too-many")
@@ -553,9 +558,28 @@ async def test_of_one_address_only_so_many_sign_ins_are_under_way(
         shown = await browser.get("/auth/login", headers={"Accept": "text/html"})
         assert queried(shown.headers["location"]) == {"sign-in": "too-many"}
         await town.signed_in(neighbour)
+        browser.cookies = begun
         town.give(asked)
         assert (await town.come_back(browser, asked)).status_code == 302
         assert (await browser.get("/auth/login")).status_code == 302, "one of them is finished"
+
+
+async def test_a_browser_has_one_under_way(town: Town) -> None:
+    async with town.browser("203.0.113.9") as browser:
+        *_, asked = [await town.begin(browser) for _ in range(30)]
+        town.give(asked)
+        assert (await town.come_back(browser, asked)).status_code == 302
+
+
+async def test_another_site_s_page_begins_none(town: Town) -> None:
+    async with town.browser() as browser:
+        for kind in ("image", "iframe", "empty"):
+            embedded = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": kind}
+            refused = await browser.get("/auth/login", headers=embedded)
+            assert (refused.status_code, refused.json()["code"]) == (403, "not-allowed")
+        for asks in (("cross-site", "document"), ("same-origin", "iframe"), ("none", "document")):
+            headers = dict(zip(("Sec-Fetch-Site", "Sec-Fetch-Dest"), asks, strict=True))
+            assert (await browser.get("/auth/login", headers=headers)).status_code == 302
 
 
 async def test_whoever_has_a_network_has_one_address(town: Town) -> None:
