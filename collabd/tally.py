@@ -28,7 +28,9 @@ ANSWER_SECONDS: Final = 5.0
 LEAST: Final = frozenset(
     {"collabd_bridge_up", "collabd_bridge_nodes", "process_start_time_seconds", "process_max_fds"}
 )
-"""Figures that are not to be added up: the least one stands for all."""
+"""Figures that are not to be added up: the least one stands for all..."""
+MOST: Final = frozenset({"process_open_fds"})
+"""...and of these the most: beside the least limit, it tells when a process comes near to its own."""
 COUNTED: Final = ("counter", "histogram")
 """The types of figures that must never go down."""
 
@@ -56,6 +58,8 @@ def added_up(each: Iterable[Iterable[Metric]]) -> list[Metric]:
                     sums[key] = sample.value
                 elif sample.name in LEAST or sample.name.endswith("_created"):
                     sums[key] = min(sums[key], sample.value)
+                elif sample.name in MOST:
+                    sums[key] = max(sums[key], sample.value)
                 else:
                     sums[key] += sample.value
     return [_metric(family, values[name]) for name, family in families.items()]

@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,9 +43,9 @@ MEMORY: Final = 96 * 2**20
 NICENESS: Final = 5
 """Of a process that somebody waits for, beside the server."""
 PATIENCE: Final = 1.0
-"""Seconds after which a call that nobody waits for is begun anew with more priority..."""
+"""Seconds for which a call that nobody waits for may get nowhere: it is begun anew with more priority..."""
 STARVED: Final = 0.25
-"""...if it had less than this share of a processor until then."""
+"""...if it had less than this share of a processor in that time."""
 _LENGTH: Final = struct.Struct(">Q")
 
 
@@ -74,35 +75,34 @@ class _Watch:
     """Kills a process that takes too long for a call.
 
     Args:
-        starves: also, and sooner, if it hardly has any time of the processor.
+        starves: also, and sooner, if it hardly has any time of the processor for a while.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", seconds: float, *, starves: bool) -> None:
         self.late = self.starved = False
         self._process = process
-        self._timers = [threading.Timer(seconds, self._on_late)]
-        if starves:
-            self._had = _processor_seconds(process.pid)
-            self._timers.append(threading.Timer(PATIENCE, self._look))
-        for timer in self._timers:
-            timer.daemon = True
-            timer.start()
+        self._seconds = seconds
+        self._starves = starves
+        self._has_ended = threading.Event()
+        self._thread = threading.Thread(target=self._look_after_it, daemon=True)
+        self._thread.start()
 
     def end(self) -> None:
         """The call has ended; the process is not killed from now on."""
-        for timer in self._timers:
-            timer.cancel()
-        for timer in self._timers:
-            timer.join()
+        self._has_ended.set()
+        self._thread.join()
 
-    def _on_late(self) -> None:
-        self.late = True
-        self._process.kill()
-
-    def _look(self) -> None:
-        if _processor_seconds(self._process.pid) - self._had < PATIENCE * STARVED:
-            self.starved = True
-            self._process.kill()
+    def _look_after_it(self) -> None:
+        until = time.monotonic() + self._seconds
+        had = _processor_seconds(self._process.pid)
+        while not self._has_ended.wait(min(PATIENCE, self._seconds) if self._starves else self._seconds):
+            has = _processor_seconds(self._process.pid)
+            self.late = time.monotonic() >= until
+            self.starved = self._starves and not self.late and has - had < PATIENCE * STARVED
+            if self.late or self.starved:
+                self._process.kill()
+                return
+            had = has
 
 
 def _processor_seconds(pid: int) -> float:
@@ -131,7 +131,7 @@ class Worker:
 
     Args:
         awaited: whether somebody waits for what it does. If not, the process takes what time of the processor
-            is left over, so that one who types does not notice it; only where a call gets nowhere like that
+            is left over, so that one who types does not notice it; only when a call gets nowhere like that
             is it begun anew, as if it were awaited.
         idle_seconds: after so long without work the process ends.
         executable: the Python to run; None if there can be no process.

@@ -169,6 +169,14 @@ async def test_if_none_is_left_over_it_is_done_all_the_same(monkeypatch: pytest.
 
 
 @needs_linux
+async def test_if_none_is_left_over_after_a_while_it_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collabd.worker.PATIENCE", 0.2)
+    busy = "any(__import__('time').process_time() > 0.5 for _ in iter(int, 1)) and "
+    async with working(awaited=False) as worker:
+        assert await worker.run(eval, busy + ITS_POLICY_AFTER.format(1)) == os.SCHED_OTHER
+
+
+@needs_linux
 async def test_one_that_has_time_goes_on_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collabd.worker.PATIENCE", 0.1)
     monkeypatch.setattr("collabd.worker.STARVED", 0.0)

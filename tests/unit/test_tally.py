@@ -86,6 +86,7 @@ async def test_one_process_of_three_knows_the_figures_of_all(tmp_path: Path) -> 
             alone = read(one.exposition())
             assert seen["process_start_time_seconds"] == alone["process_start_time_seconds"]
             assert seen["process_max_fds"] == alone["process_max_fds"]
+            assert seen["process_open_fds"] == alone["process_open_fds"]
             assert seen["process_resident_memory_bytes"] > 2 * alone["process_resident_memory_bytes"]
             assert seen.keys() >= alone.keys()
 
@@ -110,11 +111,12 @@ async def test_what_a_process_counted_stays_when_it_ends_and_what_it_had_does_no
 async def test_a_process_that_does_not_answer_counts_with_what_it_said_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally, "PATIENCE", 0.05)
     supervisor, one = Telemetry(), Telemetry()
     path = tmp_path / "tally"
     async with adding_up(path, supervisor.registry), reporting(path, one) as first:
         one.refused("too-large")
+        await first.exposition()
+        monkeypatch.setattr(tally, "PATIENCE", 0.05)
         async with one_that_never_answers(path):
             for _ in range(2):
                 seen = read(await first.exposition())
