@@ -294,7 +294,7 @@ class Cluster:
     async def work(self) -> None:
         """Do what is to be done now: ask who is there, and read the log where something was missed."""
         asking, self._asking = self._asking, set()
-        for name in asking:
+        for name in sorted(asking):
             self.publish(DOCUMENT + name, Who())
         behind, self._behind = self._behind, set()
         if not behind:

@@ -151,6 +151,7 @@ async def test_what_is_compact_is_left_alone(store: Store) -> None:
     assert await store.load("notes") == before
 
 
+@pytest.mark.timeout(120)
 async def test_two_compactors_at_once_and_a_writer_lose_nothing(store: Store) -> None:
     ada = Writer(1)
     document_id = await filled(store, ada.append("start "))

@@ -1,6 +1,7 @@
 """What processes that share a store say to each other: what is packed comes out as it was."""
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -33,8 +34,9 @@ from collabd.persistence.records import (
     VersionRecord,
 )
 
-TEXT = st.text(st.characters(codec=None), max_size=8)
-"""With surrogates."""
+PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+TEXT = st.text(st.characters(codec=None), max_size=8).filter(lambda text: not PAIR.search(text))
+"""With surrogates, but for two that make one character."""
 
 AUTHORS = st.builds(Author, st.integers(0, 2**63 - 1), TEXT, TEXT, TEXT)
 
@@ -55,8 +57,7 @@ VERSION = Version(3, "draft", 0.0, ADA)
     )
 )
 def test_values(value: Any) -> None:
-    if not any(0xD800 <= ord(each) < 0xE000 for each in str(value)):  # two may make one character
-        assert exchange.unpack(exchange.pack(value)) == value
+    assert exchange.unpack(exchange.pack(value)) == value
 
 
 @given(

@@ -1,7 +1,6 @@
 """What the tests of rooms are made of: replicas that write, connections that remember, a store that waits."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Self
 
@@ -26,6 +25,7 @@ from collabd.rooms.outbox import Frame
 from collabd.rooms.peer import Peer
 from collabd.rooms.registry import Registry
 from collabd.rooms.room import DocumentRoom, RoomLimits
+from tests.support.clock import Clock
 
 LARGEST = 2**26
 """Bytes that a compressed message may inflate to."""
@@ -417,8 +417,9 @@ class House:
         idle_seconds: float = 30.0,
         idle_bytes: int = 256 * 2**20,
         store: ScriptedStore | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        clock = clock or Clock()  # no work takes long enough to be put off, unless a test says so
         self.store = store or ScriptedStore(holds=holds)
         self.notes = Notes()
         self.compactor = Compactor(self.store, run=at_once, share=1)

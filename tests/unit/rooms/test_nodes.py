@@ -462,6 +462,7 @@ async def test_who_asks_alone_is_answered_at_once_and_who_asks_again_soon_is_ans
     await sees(ben, {1: "{}"})
     eve = await three.member(3)
     await sees(eve, {1: "{}"})
+    one.room.say_who()  # now, or when it is time
     told = one.bridge.figures.published
     for _ in range(5):
         one.room.say_who()

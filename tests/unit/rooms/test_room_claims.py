@@ -207,6 +207,7 @@ class Sender(Member):
         return self.sent[: self.got.saved[-1]] if self.got.saved else []
 
 
+@pytest.mark.timeout(120)
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_what_is_acknowledged_is_in_the_log_whatever_somebody_claims(data: st.DataObject) -> None:

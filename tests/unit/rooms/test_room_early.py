@@ -127,6 +127,7 @@ async def test_beyond_the_bound_early_updates_are_refused_and_the_others_go_on()
     assert first != b""
 
 
+@pytest.mark.timeout(120)
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_the_order_everybody_ends_with_the_same_text(data: st.DataObject) -> None:
