@@ -50,8 +50,9 @@ class Gate:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
+            self._open.add(writer)
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
-            self._open |= {writer, server_writer}
+            self._open.add(server_writer)
             await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))
             self._open -= {writer, server_writer}
         writer.close()

@@ -284,7 +284,7 @@ async def test_a_notebook_is_looked_at_and_restored_though_not_edited(
     running = server()
     put(running, "numbers.ipynb", "application/x-ipynb+json", json.dumps(NOTEBOOK).encode())
     change = Doc[Any]({"cells": Array([Map({"cell_type": "code", "source": Text("1 + 1")})])})
-    async with httpx.AsyncClient(base_url=f"{running.url}/api/v1") as http:
+    async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", timeout=30) as http:
         named = await http.post("/versions/numbers.ipynb", json={"name": "First draft"})
         changed = await http.patch("/documents/numbers.ipynb", content=change.get_update())
     assert (named.status_code, changed.status_code) == (201, 200)

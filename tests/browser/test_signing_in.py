@@ -28,7 +28,7 @@ client_id = "collabd"
 """
     for name, label in (("one", "One Inc."), ("two", "Two Ltd."))
 )
-SECONDS_TO_END = 5.0
+SECONDS_TO_END = 15.0
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 

@@ -24,7 +24,7 @@ async def test_an_old_copy_is_not_merged_into_a_new_document_of_the_same_name(
         await gate.unplug()
         await ada.write("er")
         await expect(ada.status).to_have_text(OFFLINE.format("2 changes"))
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             (await http.delete(url)).raise_for_status()
             (await http.put(url, content=b"new", headers={"Content-Type": "text/plain"})).raise_for_status()
         await gate.plug_in()

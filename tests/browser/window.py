@@ -23,6 +23,12 @@ READ_TEXT = """() => {
 """What is written, without other people's names; both editors show lines as elements."""
 
 
+TWO_FRAMES = (
+    "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(go))))"
+)
+"""Enough for the page to show what it knows."""
+
+
 class Window:
     """A page in a browser profile of its own: another person at another machine.
 
@@ -102,7 +108,9 @@ class Window:
         )
 
     async def is_saved(self) -> None:
-        """Wait until the page says that everything is on the server's disk."""
+        """Wait until the page says that everything is on the server's disk; that it says of what was just
+        written, it shows a moment later."""
+        await self.page.evaluate(TWO_FRAMES)
         await expect(self.status).to_have_text("Saved")
 
     async def choose(self, item: str) -> None:

@@ -688,8 +688,8 @@ async def test_a_server_killed_while_it_writes_loses_and_doubles_nothing(
 async def test_a_server_that_hangs_is_given_up_and_tried_again(
     server: PostgresServer, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_connection, "COMMAND_TIMEOUT", 0.5)
-    monkeypatch.setattr(postgres_connection, "CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(postgres_connection, "COMMAND_TIMEOUT", 2.0)
+    monkeypatch.setattr(postgres_connection, "CONNECT_TIMEOUT", 2.0)
     async with opened(new_database(server.url)) as store:
         document_id, _ = await store.append("notes", None, [b"1"])
         await store.append("notes", document_id, [b"2"])

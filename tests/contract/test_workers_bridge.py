@@ -196,8 +196,9 @@ async def test_a_hub_that_hangs_costs_no_more_than_the_queue(path: Path) -> None
 
 async def test_leaving_waits_for_a_hub_that_hangs_only_so_long(path: Path) -> None:
     async with frozen(path):
-        bridge = WorkersBridge(path, KEY, patience=0.05)
+        bridge = WorkersBridge(path, KEY)
         await bridge.start(Hearer())
+        bridge._patience = 0.05
         for _ in range(100):
             bridge.publish("notes", b"x" * 50_000)
         await bridge.close()

@@ -13,7 +13,7 @@ TICK: Final = 0.005
 BOUND: Final = 0.05
 """Seconds that nothing may hold the loop up."""
 NOISE_SHARE: Final = 0.05
-NOISE_SECONDS: Final = 0.5
+NOISE_SECONDS: Final = 1.0
 """By how much a busy machine may exceed it, all in all: that much of the time, and a while."""
 
 

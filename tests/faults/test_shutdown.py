@@ -10,7 +10,7 @@ from tests.support import RunningServer
 from tests.support.clients import Client
 from tests.support.watching import ServerFactory
 
-SHUTDOWN_SECONDS = 5
+SHUTDOWN_SECONDS = 10
 
 
 async def type_without_end(client: Client, mark: str, sent: list[tuple[str, int]]) -> None:

@@ -138,15 +138,15 @@ async def receives_until_closed(connection: ClientConnection, seconds: float) ->
 async def test_silent_connections_last_as_long_as_something_comes_in_time(
     installation: Installation, keepalive: int, survives: bool
 ) -> None:
-    """With nginx's patience shortened to two seconds; its own is longer than any ``keepalive_seconds``."""
+    """With nginx's patience shortened to four seconds; its own is longer than any ``keepalive_seconds``."""
     nginx = installation.start(
-        "--keepalive-seconds", str(keepalive), changes={"proxy_read_timeout 75s": "proxy_read_timeout 2s"}
+        "--keepalive-seconds", str(keepalive), changes={"proxy_read_timeout 75s": "proxy_read_timeout 4s"}
     )
     async with connect(
         nginx.websocket_url("notes"), ssl=nginx.trust, ping_interval=None, proxy=None
     ) as quiet:
         await quiet.send(STEP_1)
-        assert await receives_until_closed(quiet, 7) is survives
+        assert await receives_until_closed(quiet, 10) is survives
 
 
 async def test_servers_learn_who_is_there_and_by_what(installation: Installation) -> None:

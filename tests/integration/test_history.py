@@ -262,7 +262,7 @@ async def test_live_editors_see_a_restore_and_go_back(server: ServerFactory) -> 
     running = server()
     url = running.websocket_url("notes")
     async with (
-        httpx.AsyncClient(base_url=running.url, trust_env=False) as http,
+        httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as http,
         Client(url, saves=True) as ada,
         Client(url, saves=True) as bob,
     ):
@@ -284,7 +284,7 @@ async def test_an_editor_that_was_offline_meanwhile_merges(server: ServerFactory
     running = server()
     url = running.websocket_url("notes")
     async with (
-        httpx.AsyncClient(base_url=running.url, trust_env=False) as http,
+        httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as http,
         Client(url, saves=True) as ada,
         Client(url, saves=True) as bob,
     ):
@@ -304,7 +304,7 @@ async def test_an_editor_that_was_offline_meanwhile_merges(server: ServerFactory
 async def test_yjs_itself_comes_to_the_same(server: ServerFactory, node: str) -> None:
     running: RunningServer = server()
     async with (
-        httpx.AsyncClient(base_url=running.url, trust_env=False) as http,
+        httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as http,
         Client(running.websocket_url("notes"), saves=True) as ada,
         stock_clients(node, running) as stock,
     ):
@@ -329,9 +329,9 @@ async def test_the_documentation_goes_back_as_it_says(server: ServerFactory) -> 
         for words in ("one", " two"):
             ada.append(words)
             await ada.saved_all()
-        with httpx.Client(base_url=running.url, trust_env=False) as http:
+        with httpx.Client(base_url=running.url, trust_env=False, timeout=30) as http:
             await asyncio.to_thread(exec, example, {"http": http})
-        async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as client:
             assert (await client.get(f"{API}/history/notes")).json()["head"] == 4
             assert await text(client, version=3) == "one"
         await ada.has_text("one two")

@@ -27,7 +27,7 @@ def running(server: ServerFactory) -> RunningServer:
 
 @pytest.fixture
 async def http(running: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as client:
         yield client
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collabd.commands import owner
 from tests.support.bridges import holds
 from tests.support.clients import Client
 from tests.support.commands import Place
@@ -163,7 +164,8 @@ async def test_a_server_killed_while_a_command_runs_keeps_what_was_done(place: P
     assert {path.stem: path.read_text() for path in (place.folder / "out").iterdir()} == texts
 
 
-def test_a_command_waits_for_the_one_before_it(tmp_path: Path) -> None:
+def test_a_command_waits_for_the_one_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "PATIENCE", 60.0)
     place = Place(tmp_path)
     for number in range(200):
         (tmp_path / f"{number}.txt").write_text("x")

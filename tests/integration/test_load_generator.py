@@ -91,7 +91,7 @@ def test_guests_get_the_document_that_was_sown(built: Path, server: ServerFactor
 def test_a_server_that_loses_its_connections_has_failed(built: Path, server: ServerFactory) -> None:
     running = server()
     process = subprocess.Popen(
-        [built / "load", "--port", str(running.port), *SHORT, "--rate", "10"],
+        [built / "load", "--port", str(running.port), "--seconds", "5", "--rate", "10"],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -9,6 +9,7 @@ from jupyter_ydoc import YNotebook
 from pycrdt import Doc
 
 from tests.support import RunningServer
+from tests.support.bridges import holds
 from tests.support.clients import Client
 from tests.support.watching import ServerFactory
 
@@ -46,7 +47,7 @@ def without_line_lists(notebook: dict[str, Any]) -> Any:
 
 
 async def exported(running: RunningServer) -> Any:
-    async with httpx.AsyncClient(base_url=running.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as http:
         answer = await http.get("/api/v1/documents/lab.ipynb?format=ipynb")
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == MEDIA_TYPE
@@ -57,7 +58,7 @@ async def exported(running: RunningServer) -> Any:
 async def test_a_notebook_round_trips_through_put_two_editors_and_export(server: ServerFactory) -> None:
     running = server()
     original = made_with_nbformat()
-    async with httpx.AsyncClient(base_url=running.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as http:
         body, headers = json.dumps(original), {"Content-Type": MEDIA_TYPE}
         created = await http.put("/api/v1/documents/lab.ipynb", content=body, headers=headers)
         assert created.status_code == 201, created.text
@@ -82,7 +83,7 @@ async def test_a_notebook_round_trips_through_put_two_editors_and_export(server:
             ben_notebook.append_cell({**cell, "execution_count": None})
         await ada.saved_all()
         await ben.saved_all()
-        await ada.until(lambda: ada_notebook.get() == ben_notebook.get() and len(ada_notebook.ycells) == 3)
+        await holds(lambda: ada_notebook.get() == ben_notebook.get() and len(ada_notebook.ycells) == 3)
     result = without_line_lists(await exported(running))
     first, second, third = result["cells"]
     assert first["source"] == original_source(original, 0) + "".join(f"a{step} " for step in range(20))

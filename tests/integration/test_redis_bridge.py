@@ -162,9 +162,9 @@ async def test_a_server_that_never_heard_what_to_follow_is_asked_anew(join: Join
 
 async def test_a_quiet_connection_is_kept(join: Join) -> None:
     with ValkeyServer() as server:
-        one, at_one = await join(server.url, QUICK._replace(silence=0.5))
+        one, at_one = await join(server.url, QUICK._replace(silence=2.0))
         pings = pinged(server)
-        await holds(lambda: pinged(server) >= pings + 10)
+        await holds(lambda: pinged(server) >= pings + 5)
         assert (one.is_up, at_one.states) == (True, ["up"])
 
 

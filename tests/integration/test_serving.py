@@ -73,7 +73,7 @@ async def test_stopping_closes_connections_with_come_back(server: ServerFactory)
 
 
 async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(server: ServerFactory) -> None:
-    running = server(options=["--shutdown-seconds", "2"])
+    running = server(options=["--shutdown-seconds", "5"])
     port = running.port
     with socket.create_connection(("127.0.0.1", port)) as raw:
         raw.sendall(

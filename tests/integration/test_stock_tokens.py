@@ -29,11 +29,13 @@ async def test_a_stock_provider_comes_back_with_a_renewed_token(tmp_path: Path, 
         async with stock_clients(node, server) as stock:
             await stock("open", "cat", document="notes", params=await token("cat"))
             brief = "--seconds", "2", "--connection-seconds", "3"
+            renewed = await token("ada")
+            ben = await token("ben", *brief)
             await stock("open", "ada", document="notes", params=await token("ada", *brief))
-            await stock("open", "ben", document="notes", params=await token("ben", *brief))
+            await stock("open", "ben", document="notes", params=ben)
             # Ada's page renews her token in time, Ben's only when he has been refused with the old one: then
             # the provider does not try again by itself.
-            await stock("renew", "ada", params=await token("ada"))
+            await stock("renew", "ada", params=renewed)
             assert await stock("closes", "ada", count=1) == [4501]
             await stock("synced", "ada")
             assert await stock("closes", "ben", count=2) == [4501, 4401]

@@ -147,8 +147,14 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has
 ITS_POLICY_AFTER = "__import__('time').sleep({}) or __import__('os').sched_getscheduler(0)"
 
 
+@pytest.fixture
+def satisfied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is left over is enough."""
+    monkeypatch.setattr("collabd.worker.STARVED", 0.0)
+
+
 @needs_linux
-async def test_what_nobody_waits_for_gets_what_time_is_left_over() -> None:
+async def test_what_nobody_waits_for_gets_what_time_is_left_over(satisfied: None) -> None:
     async with working(awaited=False) as worker:
         pid = await worker.run(os.getpid)
         assert await worker.run(eval, ITS_POLICY_AFTER.format(0)) == os.SCHED_IDLE
@@ -159,11 +165,13 @@ async def test_what_nobody_waits_for_gets_what_time_is_left_over() -> None:
 
 @needs_linux
 async def test_if_none_is_left_over_it_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collabd.worker.PATIENCE", 0.1)
     async with working(awaited=False) as worker:
-        assert await worker.run(abs, -1) == 1  # so that it need not start
-        assert await worker.run(eval, ITS_POLICY_AFTER.format(0.5)) == os.SCHED_OTHER
-        assert await worker.run(eval, ITS_POLICY_AFTER.format(0)) == os.SCHED_IDLE
+        with monkeypatch.context() as hasty:
+            hasty.setattr("collabd.worker.PATIENCE", 0.1)
+            assert await worker.run(eval, ITS_POLICY_AFTER.format(0.5)) == os.SCHED_OTHER
+        with monkeypatch.context() as patient:
+            patient.setattr("collabd.worker.STARVED", 0.0)
+            assert await worker.run(eval, ITS_POLICY_AFTER.format(0)) == os.SCHED_IDLE
         with pytest.raises(WorkFailed, match=r"took longer than 0\.3 s"):
             await worker.run(time.sleep, 60, seconds=0.3)
 
@@ -177,9 +185,8 @@ async def test_if_none_is_left_over_after_a_while_it_is_begun_anew(monkeypatch: 
 
 
 @needs_linux
-async def test_one_that_has_time_goes_on_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_has_time_goes_on_for_long(satisfied: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collabd.worker.PATIENCE", 0.1)
-    monkeypatch.setattr("collabd.worker.STARVED", 0.0)
     async with working(awaited=False) as worker:
         assert await worker.run(eval, ITS_POLICY_AFTER.format(0.5)) == os.SCHED_IDLE
 

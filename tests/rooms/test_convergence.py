@@ -226,6 +226,8 @@ async def converge(server: RunningServer, stock: StockClients, name: str, steps:
     await come_to_rest(people)
     first, *others = [Document.of(person.doc).content() for person in people]
     async with Client(server.websocket_url(name)) as newcomer:
+        # What is committed may still be on its way between two workers.
+        await newcomer.until(lambda: len(newcomer.doc.get("done", type=Map)) == PEOPLE)
         others.append(Document.of(newcomer.doc).content())
     others.append(await stock("read", document=name))
     for person in people:

@@ -223,7 +223,7 @@ async def test_ids_that_somebody_claimed_ahead_of_time_lose_nobody_an_edit(serve
             ada.append(word)
             await ada.saved_all()
         # A pycrdt client would not do as a witness: it takes the claim in too soon, which Yjs does not.
-        assert await asyncio.to_thread(exported_text, running, "notes") == "one two three four "
+        await becomes(lambda: exported_text(running, "notes"), "one two three four ")
         assert await asyncio.to_thread(logged_updates, running, "notes") == 5
     await the_server_is_killed(running)
     assert await asyncio.to_thread(exported_text, running, "notes") == "one two three four "

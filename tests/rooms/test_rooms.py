@@ -23,9 +23,10 @@ async def test_fifty_who_join_a_cold_document_at_once_share_one_load(server: Ser
     clients = [Client(url) for _ in range(JOINERS)]
     await asyncio.gather(*(client.connect() for client in clients))
     await asyncio.gather(*(client.synced() for client in clients))
+    await figure_becomes(running, "collabd_connections", JOINERS)
     seen = figures(running)
     assert seen["collabd_room_load_seconds_count"] == copies(seen)
-    assert seen["collabd_connections"] == seen["collabd_joins_total"] == JOINERS
+    assert seen["collabd_joins_total"] == JOINERS
     assert {str(client.text) for client in clients} == {expected}
 
     # One edit of each reaches all the others.
@@ -52,6 +53,7 @@ async def test_a_new_document_that_fifty_open_at_once_is_one(server: ServerFacto
     for client in clients:
         await client.until(lambda c=client: all(mark in str(c.text) for mark in marks))  # type: ignore[misc]
     assert len({str(client.text) for client in clients}) == 1
+    await figure_becomes(running, "collabd_connections", JOINERS)
     seen = figures(running)
     assert seen["collabd_room_load_seconds_count"] == copies(seen)
     await asyncio.gather(*(client.dispose() for client in clients))
@@ -89,6 +91,8 @@ async def test_a_document_is_whole_for_who_joins_in_the_instant_it_is_unloaded(s
                 await client.saved_all()
 
     await asyncio.gather(come_and_go("a"), come_and_go("b"))
+    marks = [f"<{mark}{number}>" for mark in "ab" for number in range(40)]
     async with Client(url) as reader:
-        text = str(reader.text)
-    assert {text.count(f"<{mark}{number}>") for mark in "ab" for number in range(40)} == {1}
+        # What is committed may still be on its way between two workers.
+        await reader.until(lambda: all(mark in str(reader.text) for mark in marks))
+        assert {str(reader.text).count(mark) for mark in marks} == {1}

@@ -71,8 +71,8 @@ def _issuer_of(process: "subprocess.Popen[str]") -> str | None:
     ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
     if not ready:
         return None
-    issuer: str = json.loads(process.stdout.readline())["issuer"]
-    return issuer
+    said = process.stdout.readline()
+    return str(json.loads(said)["issuer"]) if said else None
 
 
 @cache

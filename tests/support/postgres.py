@@ -6,6 +6,7 @@ with the programs on PATH, those of Debian's packages, or those of the wheel ``e
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import importlib.util
 import os
@@ -127,7 +128,8 @@ class PostgresServer:
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for pid in (self._process.pid, *map(int, children)):
-            os.kill(pid, which)
+            with contextlib.suppress(ProcessLookupError):  # one that had a connection may be gone
+                os.kill(pid, which)
 
     def _is_ready(self) -> bool:
         try:

@@ -305,7 +305,7 @@ async def test_who_is_refused_gets_nothing_and_learns_nothing(site: Site) -> Non
 
 async def test_a_connection_ends_when_its_time_is_over(site: Site) -> None:
     await write(site)
-    brief = token(site, seconds=0.5, connection_seconds=1)
+    brief = token(site, seconds=2, connection_seconds=3)
     connection = await dial(site, f"notes?token={brief}")
     assert await content(connection) == SECRET_TEXT
     code, reason = await closed(connection)
@@ -318,7 +318,7 @@ async def test_a_connection_ends_when_its_time_is_over(site: Site) -> None:
 @pytest.mark.pairs
 async def test_a_connection_outlasts_its_token(site: Site) -> None:
     await write(site)
-    brief = token(site, seconds=0.2, connection_seconds=60)
+    brief = token(site, seconds=2, connection_seconds=60)
     connection = await dial(site, f"notes?token={brief}")
     assert await content(connection) == SECRET_TEXT
     async with asyncio.timeout(PATIENCE):
@@ -351,7 +351,7 @@ async def test_what_is_revoked_over_http_ends_open_connections(by: str, site: Si
     backend = {"Authorization": f"Bearer {await key(site, mints=True)}"}
     async with (
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}", headers=backend) as client,
-        asyncio.timeout(5),
+        asyncio.timeout(PATIENCE),
     ):
         answer = await client.post("/api/v1/revocations", json=what)
         assert (answer.status_code, answer.content) == (204, b"")
@@ -367,7 +367,7 @@ async def test_a_revoked_key_ends_open_connections(site: Site) -> None:
     connection = await dial(site, bearer=text)
     await content(connection)
     assert await site.service.gate.revoke_key(text.split("_")[1])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await closed(connection))[0] == 4501
 
 
@@ -510,7 +510,7 @@ async def test_a_decision_that_fails_for_one_spares_nobody_else(serve: Serve) ->
     await content(one)
     await content(two)
     rights.update(one=RuntimeError("the database of the application is at 10.0.0.1"), two=Access.NONE)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await closed(two))[0] == 4403
         code, reason = await closed(one)
     assert code == 1013
