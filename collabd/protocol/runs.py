@@ -156,6 +156,13 @@ class Run:
         """Whether ``other`` goes on where this ends."""
         return other.spot is self.spot and other.start == self.end
 
+    def copy(self) -> "Run":
+        """One that goes on by itself."""
+        copy = Run(self.spot)
+        copy.start, copy.end, copy._opening = self.start, self.end, self._opening
+        copy._texts = self._texts.copy()
+        return copy
+
     def take_over(self, other: "Run") -> None:
         """Have the strings of a run that this is right before."""
         self._texts.append(other.text)

@@ -189,12 +189,12 @@ class Replica:
         for run in runs:
             before = self._behind.get(run.client)
             if before is None:
-                self._behind[run.client] = run
+                self._behind[run.client] = run.copy()
             elif before.is_right_before(run):
                 before.take_over(run)
             else:
                 self.catch_up()
-                self._behind[run.client] = run
+                self._behind[run.client] = run.copy()
             self._size_behind += run.end - run.start
         if self._size_behind >= MOST_BEHIND or len(self._behind) >= MOST_WRITERS:
             self.catch_up()

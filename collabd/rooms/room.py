@@ -849,10 +849,12 @@ class DocumentRoom(YRoom):
             self._in_background(self._store.reject(self._id, rejected))
         for seq in settled.dropped:
             logger.warning("document %s drops what waited of update %d: it is harmful", self.name, seq)
-        self._relay(settled.relay, merged)
+        if settled.relay:
+            updates = [piece.update for _, piece in settled.relay] if merged is None else [merged]
+            self._relay(updates, {author for author, _ in settled.relay})
         # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
         for update in settled.integrated:
-            self._relay([(NOBODY, update)], update)
+            self._relay([update], {NOBODY})
         turns = self._delays.settle()
         if self._crowd is not None and self._crowd.is_due:
             self._crowd.then(partial(self._on_relayed, turns))
@@ -891,17 +893,11 @@ class DocumentRoom(YRoom):
         elif not self._peers:
             self.idle_since = self._loop.time()
 
-    def _relay(self, updates: Sequence[tuple[int, bytes]], merged: bytes | None) -> None:
-        if not updates:
-            return
+    def _relay(self, updates: Sequence[bytes], authors: set[int]) -> None:
         self._whole.change()
         if not self._peers:
             return
-        authors = {author for author, _ in updates}
-        if merged is not None:
-            frames = [Frame(messages.update_frame(merged))]
-        else:
-            frames = [Frame(messages.update_frame(update)) for _, update in updates]
+        frames = [Frame(messages.update_frame(update)) for update in updates]
         if len(self._peers) > CROWD or (self._crowd is not None and self._crowd.is_due):
             if self._crowd is None:
                 self._crowd = CrowdRelay(self._peers, self._state, self._loop)
@@ -1005,7 +1001,7 @@ class DocumentRoom(YRoom):
         what it had, and what is early."""
         updates = [self._replica.state(encode_state_vector(clocks))]
         updates += [early.update for early in self._state.early if early.seq > head]
-        self._relay([(NOBODY, update) for update in updates], None)
+        self._relay(updates, {NOBODY})
 
     async def drain(self, error: CollabdError) -> None:
         """Take nothing more in, commit and send what was received, then :meth:`end`."""

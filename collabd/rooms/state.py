@@ -34,15 +34,29 @@ class Early(NamedTuple):
     summary: UpdateSummary
 
 
-class Piece(NamedTuple):
-    """Some updates of a batch that follow each other, as one update."""
+class Piece:
+    """Some updates of a batch that follow each other, as one update.
 
-    first: int
-    """The position of the first of them."""
-    size: int
-    """How many they are."""
-    update: bytes
-    summary: UpdateSummary
+    Args:
+        first: the position of the first of them.
+        size: how many they are.
+        made: that update; or what was typed, which makes it when somebody wants it.
+    """
+
+    __slots__ = ("_made", "first", "size", "summary")
+
+    def __init__(self, first: int, size: int, made: bytes | Run, summary: UpdateSummary) -> None:
+        self.first = first
+        self.size = size
+        self.summary = summary
+        self._made = made
+
+    @property
+    def update(self) -> bytes:
+        made = self._made
+        if isinstance(made, Run):
+            made = self._made = made.update()
+        return made
 
 
 @dataclass(slots=True)
@@ -83,7 +97,7 @@ class Batch:
             self.run = None
             self.runs.append(run)
             first = self.run_first
-            self.pieces.append(Piece(first, len(self.updates) - first, run.update(), run.summary()))
+            self.pieces.append(Piece(first, len(self.updates) - first, run, run.summary()))
 
     def take_apart(self, begin: int = 0) -> None:
         """Make a piece of each update from a piece on."""
@@ -101,8 +115,8 @@ class Batch:
 class Settled(NamedTuple):
     """What follows from a batch that was committed and applied."""
 
-    relay: list[tuple[int, bytes]]
-    """Author and update, in order, for everybody else to have."""
+    relay: list[tuple[int, Piece]]
+    """Author and what he wrote, in order, for everybody else to have."""
     acknowledge: Mapping[int, int]
     """For each peer, how many of its sync messages are committed."""
     refuse: list[int]
@@ -311,8 +325,9 @@ class RoomState:
         batch = self._in_flight
         assert batch is not None, "no batch is in flight"
         pieces = [Piece(at, 1, logged.update, logged.summary) for at, logged in enumerate(missed)]
-        pieces += [piece._replace(first=piece.first + len(missed)) for piece in batch.pieces]
-        batch.pieces = pieces
+        for piece in batch.pieces:
+            piece.first += len(missed)
+        batch.pieces = pieces + batch.pieces
         batch.updates = [logged.update for logged in missed] + batch.updates
         batch.authors = [NOBODY] * len(missed) + batch.authors
         batch.missed = len(missed)
@@ -352,15 +367,16 @@ class RoomState:
                 dropped.append(waiting.seq)
         restored = {waiting.seq for waiting in early}
         relay = []
-        for position, _, update, summary in batch.pieces:
+        for piece in batch.pieces:
+            position, summary = piece.first, piece.summary
             if position in rejected:
                 continue
-            relay.append((batch.authors[position], update))
+            relay.append((batch.authors[position], piece))
             seq = first + position
-            if seq in restored:
+            if seq in restored or not (self._waiting or self._first_gap(summary)):
                 continue
-            if self._is_early(update, summary):
-                early.append(Early(seq, update, summary))
+            if self._is_early(piece.update, summary):
+                early.append(Early(seq, piece.update, summary))
             elif self._first_gap(summary) is not None:
                 dropped.append(seq)
         if early or self.early or rejected:
@@ -454,8 +470,10 @@ class RoomState:
     def _first_gap(self, summary: UpdateSummary) -> tuple[int, int] | None:
         """The client, and the clock it is known up to, where the update is not yet integrated; None if it
         is."""
-        for client, _, end in (*summary.structs, *summary.deletes):
-            have = self.clocks.get(client, 0)
-            if end > have:
-                return client, have
+        clocks = self.clocks
+        for ranges in (summary.structs, summary.deletes):
+            for client, _, end in ranges:
+                have = clocks.get(client, 0)
+                if end > have:
+                    return client, have
         return None

@@ -146,8 +146,10 @@ def test_a_run_takes_over_what_goes_on_behind_it() -> None:
     assert not run.is_right_before(run_of(at, b"g"))
     elsewhere.move(3)
     assert not run.is_right_before(run_of(elsewhere, b"e"))
-    run.take_over(following)
-    assert run.update() == bytes.fromhex("0101 0506 84 0505 05") + b"bcdef" + b"\0"
+    both = run.copy()
+    both.take_over(following)
+    assert both.update() == bytes.fromhex("0101 0506 84 0505 05") + b"bcdef" + b"\0"
+    assert run.update() == bytes.fromhex("0101 0506 84 0505 03") + b"bcd" + b"\0"
 
 
 def test_a_run_of_many_small_ones_takes_little_more_than_its_text() -> None:

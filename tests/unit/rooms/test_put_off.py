@@ -80,6 +80,14 @@ def test_what_is_typed_on_is_in_the_document_when_somebody_looks(monkeypatch: py
     assert check_state_vector(replica.state_vector()) == replica.known.clocks
 
 
+def test_what_was_put_off_stays_what_it_was_when_more_is_put_behind_it() -> None:
+    replica = begun()
+    ada = Typist(replica, 1)
+    first, second = ada.type(b"one"), ada.type(b"two")
+    assert (first.text, second.text) == (b"one", b"two")
+    assert text_of(replica.state()) == "-onetwo."
+
+
 def test_who_goes_on_elsewhere_has_both() -> None:
     replica = begun()
     ada = Typist(replica, 1)

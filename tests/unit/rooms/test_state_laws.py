@@ -118,7 +118,7 @@ class Model:
             assert present(self.replica.known.clocks) == check_state_vector(self.replica.doc.get_state())
         settled = self.state.settle(len(self.log), self.replica.known)
         assert self.state.head == len(self.log)
-        assert settled.relay == [(batch.authors[piece.first], piece.update) for piece in batch.pieces]
+        assert settled.relay == [(batch.authors[piece.first], piece) for piece in batch.pieces]
         assert {id_ for piece in batch.pieces for id_ in ids_of(check_update(piece.update))} == {
             id_ for update in batch.updates for id_ in ids_of(check_update(update))
         }
