@@ -94,15 +94,18 @@ class _Watch:
 
     def _look_after_it(self) -> None:
         until = time.monotonic() + self._seconds
-        had = _processor_seconds(self._process.pid)
-        while not self._has_ended.wait(min(PATIENCE, self._seconds) if self._starves else self._seconds):
-            has = _processor_seconds(self._process.pid)
-            self.late = time.monotonic() >= until
-            self.starved = self._starves and not self.late and has - had < PATIENCE * STARVED
-            if self.late or self.starved:
-                self._process.kill()
+        had = _processor_seconds(self._process.pid) if self._starves else 0.0
+        while (left := until - time.monotonic()) > 0:
+            if self._has_ended.wait(min(PATIENCE, left) if self._starves else left):
                 return
-            had = has
+            if self._starves and left > PATIENCE:
+                has = _processor_seconds(self._process.pid)
+                if has - had < PATIENCE * STARVED:
+                    self.starved = True
+                    break
+                had = has
+        self.late = not self.starved
+        self._process.kill()
 
 
 def _processor_seconds(pid: int) -> float:
