@@ -161,7 +161,7 @@ class RoomState:
         """Begin from a document as it was loaded: what it has, and which updates may be early in it."""
         self.head = head
         self._know(known)
-        self._keep_early([early for early in unsettled if self._is_early(early.update, early.summary)])
+        self._keep_early([each for each in unsettled if self._is_early(each, self._first_gap(each.summary))])
 
     def distrust(self) -> None:
         """Until the document is restored, count on no more than it surely had before the batch in flight.
@@ -359,25 +359,27 @@ class RoomState:
         integrated: list[bytes] = []
         dropped: list[int] = []
         for waiting in self.early:
-            if self._is_early(waiting.update, waiting.summary):
+            gap = self._first_gap(waiting.summary)
+            if self._is_early(waiting, gap):
                 early.append(waiting)
-            elif self._first_gap(waiting.summary) is None:
+            elif gap is None:
                 integrated.append(waiting.update)
             else:
                 dropped.append(waiting.seq)
         restored = {waiting.seq for waiting in early}
         relay = []
         for piece in batch.pieces:
-            position, summary = piece.first, piece.summary
+            position = piece.first
             if position in rejected:
                 continue
             relay.append((batch.authors[position], piece))
             seq = first + position
-            if seq in restored or not (self._waiting or self._first_gap(summary)):
+            if seq in restored:
                 continue
-            if self._is_early(piece.update, summary):
-                early.append(Early(seq, piece.update, summary))
-            elif self._first_gap(summary) is not None:
+            gap = self._first_gap(piece.summary)
+            if self._is_early(piece, gap):
+                early.append(Early(seq, piece.update, piece.summary))
+            elif gap is not None:
                 dropped.append(seq)
         if early or self.early or rejected:
             self._keep_early(early)
@@ -458,13 +460,13 @@ class RoomState:
                 if not self._surely_waits(piece.summary):
                     self._expect(piece.summary)
 
-    def _is_early(self, update: bytes, summary: UpdateSummary) -> bool:
-        """Whether the update still waits, and for something that would be new."""
-        if self._first_gap(summary) is not None:
-            return update in self._waiting
+    def _is_early(self, logged: Early | Piece, gap: tuple[int, int] | None) -> bool:
+        """Whether the update, which has this first gap, still waits, and for something that would be new."""
+        if gap is not None:
+            return logged.update in self._waiting
         if self._waiting:
             # Others brought the same ids meanwhile, so nothing of it is waited for.
-            self._waiting.drop(update)
+            self._waiting.drop(logged.update)
         return False
 
     def _first_gap(self, summary: UpdateSummary) -> tuple[int, int] | None:
