@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final, cast
 
@@ -139,6 +139,14 @@ class Link(asyncio.Protocol):
             del self._rest[:position]
         else:
             self._rest += data[position:]
+
+
+async def cut_off(links: Iterable[Link]) -> None:
+    """End connections at once; return when all have ended."""
+    links = list(links)
+    for link in links:
+        link.abort()
+    await asyncio.gather(*(link.close() for link in links))
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from collabd.frames import Link, frame, links_at
+from collabd.frames import Link, cut_off, frame, links_at
 from collabd.sockets import short
 
 PATIENCE: Final = 1.0
@@ -154,9 +154,7 @@ class _Tally:
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        for worker in self._workers:
-            worker.link.abort()
-        await asyncio.gather(*(worker.link.close() for worker in self._workers))
+        await cut_off(worker.link for worker in self._workers)
 
 
 class _Worker:

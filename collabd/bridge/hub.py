@@ -5,7 +5,6 @@ follow its channel. It holds none back for anybody: who takes in too slowly what
 reads the log when it is back.
 """
 
-import asyncio
 import contextlib
 import logging
 import struct
@@ -14,7 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
-from collabd.frames import Link, frame, links_at
+from collabd.frames import Link, cut_off, frame, links_at
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +80,7 @@ class _Hub:
         self._nodes.discard(node)
 
     async def close(self) -> None:
-        for node in self._nodes:
-            node.link.abort()
-        await asyncio.gather(*(node.link.close() for node in self._nodes))
+        await cut_off(node.link for node in self._nodes)
 
 
 class _Node:
