@@ -121,6 +121,7 @@ class DocumentRoom(YRoom):
 
     __slots__ = (
         "_ahead",
+        "_asked",
         "_authors",
         "_broadcast",
         "_clock",
