@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import gc
 import weakref
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple, cast
 
 import pytest
 import uvloop
@@ -34,22 +34,39 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": scope["path"].encode()})
 
 
-async def newcomers_wait_for_their_turn() -> None:
-    queue = Queue()
-    config = Config(application, http=in_turn(lambda: cast(Turns, queue)), log_config=None)
+class Place(NamedTuple):
+    """Where something is served."""
+
+    address: tuple[str, int]
+    state: ServerState
+    readers: "list[weakref.ref[Any]]"
+    """What reads the requests of each connection."""
+
+
+@contextlib.asynccontextmanager
+async def serving(turns: Turns | Queue, app: Any = application, **options: Any) -> AsyncIterator[Place]:
+    """Serve an application to who has a turn."""
+    config = Config(app, http=in_turn(lambda: cast(Turns, turns)), log_config=None, **options)
     config.load()
     state = ServerState()
+    readers: list[weakref.ref[Any]] = []
 
     def connect() -> asyncio.Protocol:
         protocol: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
             config=config, server_state=state, app_state={}
         )
+        readers.append(weakref.ref(protocol))
         return protocol
 
     server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
-    address = server.sockets[0].getsockname()
     async with server:
-        people = [await asyncio.open_connection(*address) for _ in range(3)]
+        yield Place(server.sockets[0].getsockname(), state, readers)
+
+
+async def newcomers_wait_for_their_turn() -> None:
+    queue = Queue()
+    async with serving(queue) as place:
+        people = [await asyncio.open_connection(*place.address) for _ in range(3)]
         for number, (_, writer) in enumerate(people):
             request = REQUEST % number
             writer.write(request[:20])
@@ -57,18 +74,18 @@ async def newcomers_wait_for_their_turn() -> None:
             writer.write(request[20:])
         while len(queue.waiting) < 3:
             await asyncio.sleep(0.01)
-        _, hasty = await asyncio.open_connection(*address)
+        _, hasty = await asyncio.open_connection(*place.address)
         while len(queue.waiting) < 4:
             await asyncio.sleep(0.01)
         hasty.transport.abort()
         for number, (reader, writer) in enumerate(people):
-            assert not state.tasks, "somebody was served before it was their turn"
+            assert not place.state.tasks, "somebody was served before it was their turn"
             assert queue.waiting.pop(0)() == ARRIVAL_SECONDS
             answer = await reader.read()
             assert f"/{number}\r\n".encode() in answer
             writer.close()
             await writer.wait_closed()
-        while state.connections:
+        while place.state.connections:
             await asyncio.sleep(0.01)
         # Who came and went while all others waited takes no time.
         assert queue.waiting.pop(0)() == 0.0
@@ -81,16 +98,8 @@ def test_newcomers_wait_for_their_turn(loop: Callable[[], asyncio.AbstractEventL
 
 
 async def who_has_a_turn_at_once_is_served_when_the_request_comes() -> None:
-    turns = Turns(asyncio.get_running_loop())
-    config = Config(application, http=in_turn(lambda: turns), log_config=None)
-    config.load()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: config.http_protocol_class(config=config, server_state=ServerState(), app_state={}),  # type: ignore[call-arg]
-        "127.0.0.1",
-        0,
-    )
-    async with server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    async with serving(Turns(asyncio.get_running_loop())) as place:
+        reader, writer = await asyncio.open_connection(*place.address)
         await asyncio.sleep(0)
         writer.write(REQUEST % 1)
         assert b"/1\r\n" in await reader.read()
@@ -111,28 +120,17 @@ async def accepts(scope: Any, receive: Any, send: Any) -> None:
 
 async def what_read_the_request_of_a_websocket_is_gone_at_once() -> None:
     turns = Turns(asyncio.get_running_loop())
-    config = Config(accepts, http=in_turn(lambda: turns), ws="websockets-sansio", log_config=None)
-    config.load()
-    state = ServerState()
-    readers: list[weakref.ref[asyncio.Protocol]] = []
-
-    def connect() -> asyncio.Protocol:
-        protocol = config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
-        readers.append(weakref.ref(protocol))
-        return protocol
-
-    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
-    async with server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    async with serving(turns, accepts, ws="websockets-sansio") as place:
+        reader, writer = await asyncio.open_connection(*place.address)
         writer.write(
             b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
-        assert [reference() for reference in readers] == [None]
+        assert [reference() for reference in place.readers] == [None]
         writer.close()
         await writer.wait_closed()
-        while state.connections:
+        while place.state.connections:
             await asyncio.sleep(0.01)
 
 
@@ -151,21 +149,16 @@ async def a_request_that_cannot_be_read_ends_its_own_connection(monkeypatch: pyt
         raise MemoryError
 
     queue = Queue()
-    config = Config(application, http=in_turn(lambda: cast(Turns, queue)), log_config=None)
-    config.load()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: config.http_protocol_class(config=config, server_state=ServerState(), app_state={}),  # type: ignore[call-arg]
-        "127.0.0.1",
-        0,
-    )
-    async with server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    async with serving(queue) as place:
+        reader, writer = await asyncio.open_connection(*place.address)
         writer.write(REQUEST % 1)
         while not queue.waiting:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)  # what it sends is there, or else it is read later, where the loop ends it
+        reads: Any = place.readers[0]()
+        while reads._sent is None:
+            await asyncio.sleep(0.01)
         monkeypatch.setattr(HttpToolsProtocol, "data_received", fail)
-        with contextlib.suppress(MemoryError):
+        with pytest.raises(MemoryError):
             queue.waiting.pop()()
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
@@ -174,6 +167,5 @@ async def a_request_that_cannot_be_read_ends_its_own_connection(monkeypatch: pyt
 
 def test_a_request_that_cannot_be_read_ends_its_own_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.get_loop().set_exception_handler(lambda *_: None)
         ends = a_request_that_cannot_be_read_ends_its_own_connection(monkeypatch)
         runner.run(asyncio.wait_for(ends, 20))
