@@ -7,29 +7,36 @@ since a client that missed one update would show a wrong document without knowin
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import cached_property
 from typing import Never, Protocol
 
 from collabd.errors import CollabdError, SlowClient
 
 
 class Frame:
-    """One protocol message on its way to any number of peers, put into WebSocket framing at most once."""
+    """One protocol message on its way to any number of peers.
+
+    Args:
+        payload: the message.
+    """
+
+    __slots__ = ("framed", "payload")
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
+        self.framed = framed(payload)
+        """The payload as one unmasked binary WebSocket frame."""
 
-    @cached_property
-    def framed(self) -> bytes:
-        """The payload as one unmasked binary WebSocket frame (RFC 6455, section 5.2)."""
-        size = len(self.payload)
-        if size < 126:
-            header = bytes((0x82, size))
-        elif size < 65536:
-            header = b"\x82\x7e" + size.to_bytes(2, "big")
-        else:
-            header = b"\x82\x7f" + size.to_bytes(8, "big")
-        return header + self.payload
+
+def framed(payload: bytes) -> bytes:
+    """A payload as one unmasked binary WebSocket frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        header = bytes((0x82, size))
+    elif size < 65536:
+        header = b"\x82\x7e" + size.to_bytes(2, "big")
+    else:
+        header = b"\x82\x7f" + size.to_bytes(8, "big")
+    return header + payload
 
 
 class Outbox(Protocol):

@@ -6,12 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, Final, TypeGuard
 
 from collabd.errors import CollabdError
 from collabd.protocol.packing import pack
 
-from .outbox import Frame
+from .outbox import Frame, framed
 from .peer import Peer
 
 WORTH_PACKING: Final = 8 * 1024
@@ -31,8 +32,13 @@ class Packable(Frame):
     """A step 2 or update message that may be sent compressed to any number of peers."""
 
     def __init__(self, payload: bytes) -> None:
-        super().__init__(payload)
+        self.payload = payload
         self._packing: asyncio.Future[Frame | None] | None = None
+
+    @cached_property
+    def framed(self) -> bytes:  # type: ignore[override]  # it is large, and perhaps nobody gets it so
+        """The payload as one unmasked binary WebSocket frame."""
+        return framed(self.payload)
 
     async def packed(self) -> Frame:
         """The frame compressed, or itself if that saves too little. Whoever asks later gets the same one."""

@@ -86,6 +86,8 @@ class FastLane(WSListener):
         self._is_closing = False
         self._is_lost = False
         self._is_paused = False
+        self._is_surely_open = False
+        """Whether :meth:`send` need not look whether anything may be sent."""
         self._code, self._reason = ABNORMAL, ""
         self._largest = 0
         self._answered: Callable[[], None] | None = None
@@ -119,7 +121,7 @@ class FastLane(WSListener):
         def answer(_: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), self)
 
-        has_user_timeout = _detect_dead_peers(self._transport)
+        detects_dead_peers = _detect_dead_peers(self._transport)
         protocol = _Framing(
             None,
             None,
@@ -128,7 +130,7 @@ class FastLane(WSListener):
             _picows_logger,
             True,
             DEAD_AFTER,
-            not has_user_timeout,
+            not detects_dead_peers,
             DEAD_AFTER,
             DEAD_AFTER / 2,
             WSAutoPingStrategy.PING_WHEN_IDLE,
@@ -144,6 +146,8 @@ class FastLane(WSListener):
         request = UPGRADE.format(self._key).encode()
         protocol.get_buffer(-1)[: len(request)] = request
         protocol.buffer_updated(len(request))
+        # picows closes those who do not answer its pings, and says so to nobody.
+        self._is_surely_open = self._websocket is not None and detects_dead_peers
         return True
 
     def refuse(self, subprotocol: str | None, error: CollabdError) -> None:
@@ -160,7 +164,7 @@ class FastLane(WSListener):
         return self._transport.get_write_buffer_size()
 
     def send(self, frame: Frame) -> None:
-        if self._is_closing or (self._websocket is not None and self._websocket.is_close_frame_sent):
+        if not self._is_surely_open and not self._is_open:
             return
         framed = frame.framed
         self._transport.write(framed)
@@ -227,6 +231,15 @@ class FastLane(WSListener):
             answered, self._answered = self._answered, None
             answered()
 
+    @property
+    def _is_open(self) -> bool:
+        """Whether anything may be sent, as far as that is up to WebSocket."""
+        return not self._is_closing and not (self._websocket and self._websocket.is_close_frame_sent)
+
+    def stop(self) -> None:
+        """Send nothing more: a frame broke the protocol, and picows has sent a close frame."""
+        self._is_surely_open = False
+
     def deliver(self) -> None:
         """Hand over what has come; to be called when all frames of a read were told."""
         messages = self._come
@@ -245,7 +258,7 @@ class FastLane(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.deliver()
-        self._is_closing = True
+        self._is_closing, self._is_surely_open = True, False
         self._connections.discard(self)
         ending: Any = transport.close_handshake  # may be None, whatever picows' stubs say
         if self._code == ABNORMAL and ending is not None and ending.sent is not None:
@@ -275,7 +288,7 @@ class FastLane(WSListener):
             code, reason, answer = PROTOCOL_ERROR, "the close code must not be sent", PROTOCOL_ERROR
         else:
             answer = code
-        self._is_closing = True
+        self._is_closing, self._is_surely_open = True, False
         self._code, self._reason = code, reason
         transport.send_close(cast(WSCloseCode, answer))
 
@@ -299,7 +312,7 @@ class FastLane(WSListener):
     def _close(self, code: int, reason: str) -> None:
         if self._is_closing:
             return
-        self._is_closing = True
+        self._is_closing, self._is_surely_open = True, False
         self._code, self._reason = code, reason
         if self._websocket is not None:
             self._websocket.send_close(cast(WSCloseCode, code), reason.encode())
@@ -314,6 +327,8 @@ class _Framing(WSProtocol):  # type: ignore[misc]  # missing in picows' stubs
 
     def buffer_updated(self, nbytes: int) -> None:
         super().buffer_updated(nbytes)
+        if self.transport.is_close_frame_sent:
+            self.listener.stop()
         self.listener.deliver()
 
 

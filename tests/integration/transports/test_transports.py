@@ -207,6 +207,17 @@ async def test_broken_frames_end_it_as_the_standard_says(site: Site, data: bytes
     assert (await site.goodbye())[0] == 1002
 
 
+async def test_nothing_is_sent_after_a_close_frame(site: Site) -> None:
+    acknowledges = b"Sec-WebSocket-Protocol: collabd.1\r\n\r\n"
+    connection = await site.raw(head=handshake("notes").removesuffix(b"\r\n") + acknowledges)
+    edit = frame(messages.update_frame(Writer(1).append("acknowledged too late")))
+    connection.writer.write(edit + BROKEN["no mask"])
+    sent = await asyncio.wait_for(connection.reader.read(), PATIENCE)
+    closing = sent[sent.index(b"\x88") :]
+    assert closing[2:4] == struct.pack(">H", 1002)
+    assert len(closing) == 2 + closing[1]
+
+
 async def test_a_bad_message_ends_it_with_code_and_reason(site: Site) -> None:
     ada, ben = await synced(site), await synced(site)
     await ada.send(b"\x63")
