@@ -9,7 +9,6 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from collabd import errors
@@ -163,8 +162,8 @@ def unpack_answers(data: bytes) -> Iterator[tuple[int, Appended]]:
 def _pack_authors(authors: Sequence[Author]) -> bytes:
     return b"".join(
         part
-        for author, run in groupby(authors)
-        for part in (wire.uint(len(list(run))), _author_bytes(author))
+        for author, count in rows.run_lengths(authors)
+        for part in (wire.uint(count), _author_bytes(author))
     )
 
 

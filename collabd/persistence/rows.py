@@ -7,12 +7,15 @@ the updates. Stores with different databases pack alike.
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from itertools import groupby
+from typing import Final, NamedTuple, TypeVar
 
 from collabd.errors import DocumentDamaged, MalformedInput
 from collabd.protocol import wire
 
 from .base import LoggedUpdate
+
+T = TypeVar("T")
 
 SEGMENT_BYTES: Final = 512 * 1024
 """Payload from which on a segment is full."""
@@ -69,7 +72,13 @@ class Segment(NamedTuple):
 
 def pack(updates: Sequence[bytes]) -> bytes:
     """Encode updates one after the other, each with its length before it (lib0 varUint8Array)."""
-    return b"".join(map(wire.octets, updates))
+    parts = [b""] * (2 * len(updates))
+    parts[1::2] = updates
+    try:
+        parts[::2] = map(wire.OF_ONE_BYTE.__getitem__, map(len, updates))
+    except IndexError:  # one is longer
+        parts[::2] = map(wire.uint, map(len, updates))
+    return b"".join(parts)
 
 
 def unpack(payload: bytes) -> list[bytes]:
@@ -90,19 +99,14 @@ def unpack(payload: bytes) -> list[bytes]:
     return updates
 
 
+def run_lengths(values: Iterable[T]) -> list[tuple[T, int]]:
+    """Values, those that follow an equal one counted."""
+    return [(value, len(list(run))) for value, run in groupby(values)]
+
+
 def pack_authors(authors: Iterable[int]) -> bytes:
     """Encode who sent each of a row's updates, by the numbers a store gives its authors, as runs."""
-    runs: list[int] = []
-    before = -1
-    for author in authors:
-        if author == before:
-            runs[-1] += 1
-        else:
-            runs += (author, 1)
-            before = author
-    if not runs or max(runs) < 0x80:
-        return bytes(runs)
-    return b"".join(map(wire.uint, runs))
+    return pack_runs(run_lengths(authors))
 
 
 def unpack_authors(packed: bytes) -> list[tuple[int, int]]:

@@ -50,12 +50,8 @@ class Authors:
 
     def pack(self, connection: sqlite3.Connection, authors: Sequence[Author], now: float) -> bytes:
         """A row's authors, packed."""
-        if not authors:
-            return b""
-        # Rooms have one object for each author, which is found faster than what it says.
-        numbers = {id(author): author for author in authors}
-        known = {key: self.number(connection, author, now) for key, author in numbers.items()}
-        return rows.pack_authors([known[id(author)] for author in authors])
+        runs = rows.run_lengths(authors)
+        return rows.pack_runs([(self.number(connection, author, now), count) for author, count in runs])
 
     def forget(self) -> None:
         """Look all of them up again."""

@@ -13,7 +13,8 @@ MAX_UINT = 2**53 - 1
 MAX_UINT_BYTES = 8
 """Bytes of the longest encoding that can hold ``MAX_UINT``; reading further would only burn time."""
 
-_OF_ONE_BYTE = [bytes((value,)) for value in range(0x80)]
+OF_ONE_BYTE = [bytes((value,)) for value in range(0x80)]
+"""The integers that take one byte, encoded."""
 
 
 class Reader:
@@ -95,7 +96,7 @@ class Reader:
 def uint(value: int) -> bytes:
     """A varUint; ``value`` must not be negative."""
     if value < 0x80:
-        return _OF_ONE_BYTE[value]
+        return OF_ONE_BYTE[value]
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
