@@ -24,6 +24,7 @@ from typing import NamedTuple
 from collabd.errors import MalformedInput, UpdateRejected
 from collabd.protocol.causality import MAX_STRUCTS, Range, Split
 from collabd.protocol.ranges import IdRanges
+from collabd.protocol.runs import Run
 from collabd.protocol.structure import MAX_TYPE_NESTING
 from collabd.protocol.surrogates import mend, tear, torn
 from collabd.protocol.update import check_update
@@ -110,7 +111,7 @@ class Intake:
     number: ``_ROOT`` or a type's kind, ``_KEYED``, and the depth from bit ``_DEPTH`` on.
     """
 
-    __slots__ = ("_pairs", "_places", "_starts", "_types", "clocks", "deletes", "waiting")
+    __slots__ = ("_pairs", "_places", "_starts", "_types", "clocks", "deletes", "known", "waiting")
 
     def __init__(self, state: bytes = b"\0\0") -> None:
         """Begins with what a document's full state has.
@@ -127,6 +128,8 @@ class Intake:
         self._pairs: set[Id] = set()
         self.waiting = Waiting()
         """The updates of which something waits for others."""
+        self.known = Known(self.clocks, self.deletes, self.waiting)
+        """What the document has once all steps given out are carried out, and what waits in it."""
         self.offer(state)
 
     @classmethod
@@ -142,6 +145,7 @@ class Intake:
             intake = cls()
             intake.clocks = dict(clocks)
             intake.deletes = IdRanges.from_intervals(deletes)
+            intake.known = Known(intake.clocks, intake.deletes, intake.waiting)
             intake._starts = {client: starts for client, starts, _ in places}
             intake._places = {client: kinds for client, _, kinds in places}
             intake._types = {client: dict(inside) for client, inside in types}
@@ -161,11 +165,6 @@ class Intake:
             sorted(self._pairs),
         ]
         return json.dumps(known, separators=(",", ":")).encode()
-
-    @property
-    def known(self) -> Known:
-        """What the document has once all steps given out are carried out, and what waits in it."""
-        return Known(self.clocks, self.deletes, self.waiting)
 
     def offer(self, update: bytes, summary: UpdateSummary | None = None) -> list[Step]:
         """The steps by which the document takes in an update, and all that waited for it.
@@ -189,6 +188,23 @@ class Intake:
         if self.waiting or summary.pieces:
             return False
         return self._typed(summary) if summary.beside is not None else self._deleted(summary)
+
+    def types_on(self, run: Run) -> bool:
+        """Takes in what somebody typed on, or leaves everything as it was: what :meth:`takes_simply` would do
+        with its summary, only quicker."""
+        client, clocks = run.client, self.clocks
+        if self.waiting or clocks.get(client, 0) != run.start:
+            return False
+        for other, clock in run.spot.needs:
+            if clock >= clocks.get(other, 0):
+                return False
+        if self._pairs and not self._pairs.isdisjoint(run.cuts):
+            return False
+        # It stands where the client's last item does, which it was put behind.
+        if self._places[client][-1] & (_HOLDER | _KEYED) not in _TEXTUAL:
+            return False
+        clocks[client] = run.end
+        return True
 
     def offering(self, update: bytes, summary: UpdateSummary) -> Generator[None, None, list[Step]]:
         """Does what :meth:`offer` does, and yields wherever it may be interrupted: nothing else must be asked

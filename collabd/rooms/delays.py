@@ -1,15 +1,10 @@
 """How long edits take from their coming to their being on the way to everybody else."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-
-class Turn(NamedTuple):
-    """A turn of the event loop in which updates came."""
-
-    began_at: float
-    pending: int
-    """How many updates wait to be committed at its end, those from before among them."""
+Turn = tuple[float, int]
+"""A turn of the event loop in which updates came: when it began, and how many wait to be committed at its
+end, those from before among them."""
 
 
 class Delays:
@@ -29,7 +24,7 @@ class Delays:
 
     def end_turn(self, pending: int) -> None:
         """So many updates wait to be committed now."""
-        self._turns = (*self._turns, Turn(self._began_at, pending))
+        self._turns += ((self._began_at, pending),)
 
     def hand_over(self) -> None:
         """What waited is being committed."""
@@ -41,10 +36,12 @@ class Delays:
         return turns
 
 
-def delivered(turns: Sequence[Turn], now: float) -> Iterator[tuple[int, float]]:
+def delivered(turns: Sequence[Turn], now: float) -> list[tuple[int, float]]:
     """How many updates took how long that are on their way to everybody now."""
+    took = []
     before = 0
-    for turn in turns:
-        if turn.pending > before:
-            yield turn.pending - before, now - turn.began_at
-        before = turn.pending
+    for began_at, pending in turns:
+        if pending > before:
+            took.append((pending - before, now - began_at))
+        before = pending
+    return took

@@ -19,7 +19,7 @@ from collabd.protocol.update import UpdateSummary, encode_state_vector
 
 from .slices import Clock, Pace, Work, at_once
 from .snapshot import unpack
-from .state import Early
+from .state import Early, Piece
 
 MERGE_AT_ONCE: Final = 128
 """Merging takes time that grows faster than the number of updates: 100 take 0.1 ms, 10,000 take 0.4 s."""
@@ -163,13 +163,14 @@ class Replica:
             self.doc.apply_update(update)
         return True
 
-    def take_simply(self, summaries: Iterable[UpdateSummary]) -> int:
-        """Find as many updates, from the first on, as are simple ones, and count on them: :meth:`applying`
+    def take_simply(self, pieces: Iterable[Piece]) -> int:
+        """Find as many pieces, from the first on, as are simple ones, and count on them: :meth:`applying`
         must be asked next, for these and the rest."""
         count = 0
-        takes_simply = self._intake.takes_simply
-        for summary in summaries:
-            if not takes_simply(summary):
+        intake = self._intake
+        for piece in pieces:
+            run = piece.run
+            if not (intake.takes_simply(piece.summary) if run is None else intake.types_on(run)):
                 break
             count += 1
         return count
@@ -184,19 +185,22 @@ class Replica:
         Raises:
             ReplicaBroken: the document must be rebuilt.
         """
-        with _breaking:
-            merged = update_of(runs) or merge([run.update() for run in runs])
+        merged = update_of(runs)
+        if merged is None:
+            with _breaking:
+                merged = merge([run.update() for run in runs])
+        behind = self._behind
         for run in runs:
-            before = self._behind.get(run.client)
+            before = behind.get(run.client)
             if before is None:
-                self._behind[run.client] = run.copy()
+                behind[run.client] = run.copy()
             elif before.is_right_before(run):
                 before.take_over(run)
             else:
                 self.catch_up()
-                self._behind[run.client] = run.copy()
+                behind[run.client] = run.copy()
             self._size_behind += run.end - run.start
-        if self._size_behind >= MOST_BEHIND or len(self._behind) >= MOST_WRITERS:
+        if self._size_behind >= MOST_BEHIND or len(behind) >= MOST_WRITERS:
             self.catch_up()
         return merged
 

@@ -661,7 +661,7 @@ class DocumentRoom(YRoom):
             if name:
                 self._authors[number] = peer.author = peer.author._replace(name=name)
         authors = self._authors
-        return [authors[number] for number in batch.authors]
+        return list(map(authors.__getitem__, batch.authors))
 
     def _on_answer(self, appended: "asyncio.Future[Appended]") -> None:
         self._turns.commit_ends()
@@ -799,7 +799,7 @@ class DocumentRoom(YRoom):
             ):
                 self._settle(batch, last_seq, pieces[0].update, ())
                 return
-            taken = self._replica.take_simply(piece.summary for piece in pieces)
+            taken = self._replica.take_simply(pieces)
             if taken < len(pieces):
                 batch.take_apart(taken)
             elif may_wait:
@@ -843,7 +843,8 @@ class DocumentRoom(YRoom):
     def _settle(self, batch: Batch, last_seq: int, merged: bytes | None, refused: Sequence[int]) -> None:
         """Tell everybody what became of a batch; ``refused`` are pieces of it, by their position."""
         early_before = len(self._state.early)
-        refused = [batch.pieces[position].first for position in refused]
+        if refused:
+            refused = [batch.pieces[position].first for position in refused]
         settled = self._state.settle(last_seq, self._replica.known, refused)
         if refused:
             rejected = [batch.first + position for position in refused]
@@ -865,16 +866,15 @@ class DocumentRoom(YRoom):
             peer = self._peers.get(number)
             if peer is not None and peer.acknowledges:
                 peer.send(_saved_frame(count))
-        rejection = UpdateRejected("the document cannot take this update")
         for number in settled.refuse:
             if number in self._peers:
-                self._peers[number].close(rejection)
+                self._peers[number].close(_rejection())
         for number in batch.counts.keys() & self._waiting.keys() if self._waiting else ():
             waiting = self._waiting.pop(number)
             self._state.leave(number)
             if not waiting.done():
                 if number in settled.refuse:
-                    waiting.set_exception(rejection)
+                    waiting.set_exception(_rejection())
                 else:
                     waiting.set_result(last_seq)
         for number in self._state.whom_to_ask(batch) if self._state.early else ():
@@ -904,11 +904,13 @@ class DocumentRoom(YRoom):
                 self._crowd = CrowdRelay(self._peers, self._state, self._loop)
             self._crowd.relay(frames, authors)
             return
-        only_author = authors.pop() if len(authors) == 1 else None
+        only_author = self._peers.get(authors.pop()) if len(authors) == 1 else None
         for frame in frames:
-            for number, peer in self._peers.items():
-                if number != only_author:
-                    peer.send(frame)
+            for peer in self._peers.values():
+                if peer is not only_author:
+                    # As Peer.send does: this is what a room does most often.
+                    peer.is_quiet = False
+                    peer.outbox.send(frame)
 
     def _on_relayed(self, turns: Sequence[Turn]) -> None:
         """All of a crowd have been sent what was settled."""
@@ -1067,6 +1069,10 @@ class DocumentRoom(YRoom):
 def presence_clock() -> int:
     """Where the clocks of presence are by the time."""
     return int((time.time() - PRESENCE_EPOCH) * PRESENCE_CLOCKS_PER_SECOND)
+
+
+def _rejection() -> UpdateRejected:
+    return UpdateRejected("the document cannot take this update")
 
 
 def _saved_frame(count: int) -> Frame:

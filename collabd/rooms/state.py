@@ -10,7 +10,6 @@ summaries.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from collabd.errors import Overloaded
@@ -40,50 +39,82 @@ class Piece:
     Args:
         first: the position of the first of them.
         size: how many they are.
-        made: that update; or what was typed, which makes it when somebody wants it.
+        run: what was typed, if that is what they are: then the update and its summary are made when somebody
+            wants them. Else both must be given.
     """
 
-    __slots__ = ("_made", "first", "size", "summary")
+    __slots__ = ("_summary", "_update", "first", "run", "size")
 
-    def __init__(self, first: int, size: int, made: bytes | Run, summary: UpdateSummary) -> None:
+    def __init__(
+        self,
+        first: int,
+        size: int,
+        update: bytes | None = None,
+        summary: UpdateSummary | None = None,
+        run: Run | None = None,
+    ) -> None:
         self.first = first
         self.size = size
-        self.summary = summary
-        self._made = made
+        self.run = run
+        self._update = update
+        self._summary = summary
 
     @property
     def update(self) -> bytes:
-        made = self._made
-        if isinstance(made, Run):
-            made = self._made = made.update()
-        return made
+        if self._update is None:
+            assert self.run is not None, "it has the one or the other"
+            self._update = self.run.update()
+        return self._update
+
+    @property
+    def summary(self) -> UpdateSummary:
+        if self._summary is None:
+            assert self.run is not None, "it has the one or the other"
+            self._summary = self.run.summary()
+        return self._summary
 
 
-@dataclass(slots=True)
 class Batch:
     """Updates that are committed together, in this order."""
 
-    updates: list[bytes] = field(default_factory=list)
-    authors: list[int] = field(default_factory=list)
-    pieces: list[Piece] = field(default_factory=list)
-    """All updates, those together that were typed one behind the other by one author."""
-    counts: dict[int, int] = field(default_factory=dict)
-    """For each peer, how many of its sync messages are safe once this batch is."""
-    size: int = 0
-    early: int = 0
-    """How many of the updates wait for one that is neither applied nor about to be."""
-    early_size: int = 0
-    first: int = 0
-    """The number of its first update, once it is committed."""
-    missed: int = 0
-    """How many of the updates, at its beginning, others committed."""
-    missed_size: int = 0
-    run: Run | None = None
-    """The strings at the end of the batch that are not a piece of it yet."""
-    run_first: int = 0
-    """The position of the first of them."""
-    runs: list[Run] = field(default_factory=list)
-    """Those of the pieces that are such strings."""
+    __slots__ = (
+        "authors",
+        "counts",
+        "early",
+        "early_size",
+        "first",
+        "missed",
+        "missed_size",
+        "pieces",
+        "run",
+        "run_first",
+        "runs",
+        "size",
+        "updates",
+    )
+
+    def __init__(self) -> None:
+        self.updates: list[bytes] = []
+        self.authors: list[int] = []
+        self.pieces: list[Piece] = []
+        """All updates, those together that were typed one behind the other by one author."""
+        self.counts: dict[int, int] = {}
+        """For each peer, how many of its sync messages are safe once this batch is."""
+        self.size = 0
+        self.early = 0
+        """How many of the updates wait for one that is neither applied nor about to be."""
+        self.early_size = 0
+        self.first = 0
+        """The number of its first update, once it is committed."""
+        self.missed = 0
+        """How many of the updates, at its beginning, others committed."""
+        self.missed_size = 0
+        self.run: Run | None = None
+        """The strings at the end of the batch that are not a piece of it yet."""
+        self.run_first = 0
+        """The position of the first of them."""
+        self.runs: list[Run] = []
+        """Those of the pieces that are such strings."""
 
     @property
     def is_typed(self) -> bool:
@@ -97,7 +128,7 @@ class Batch:
             self.run = None
             self.runs.append(run)
             first = self.run_first
-            self.pieces.append(Piece(first, len(self.updates) - first, run, run.summary()))
+            self.pieces.append(Piece(first, len(self.updates) - first, run=run))
 
     def take_apart(self, begin: int = 0) -> None:
         """Make a piece of each update from a piece on."""
@@ -255,9 +286,10 @@ class RoomState:
         Returns:
             How many were taken. What comes next is to be fed to :meth:`receive`.
         """
-        if self.backlog + SHORT * (len(messages) - begin) > self._max_backlog:
+        pending, in_flight = self._pending, self._in_flight
+        size = pending.size + SHORT * (len(messages) - begin)
+        if (size if in_flight is None else size + in_flight.size) > self._max_backlog:
             return 0
-        pending = self._pending
         run = pending.run
         if run is None or run.spot is not spot or run.end != spot.end:
             if not self._may_begin(spot):
@@ -276,13 +308,10 @@ class RoomState:
     def _may_begin(self, spot: Spot) -> bool:
         """Whether it is sure that what is put at a spot is new, and waits for nothing."""
         expected = self._expected
-        if (
-            self._waiting
-            or expected.get(spot.client, 0) != spot.end
-            or self.clocks.get(spot.client, 0) > spot.end
-        ):
+        client, end = spot.client, spot.end
+        if expected.get(client, 0) != end or self.clocks.get(client, 0) > end or self._waiting:
             return False
-        return all(clock < expected.get(client, 0) for client, clock in spot.needs)
+        return not spot.needs or all(clock < expected.get(other, 0) for other, clock in spot.needs)
 
     def _add(self, author: int, updates: Sequence[bytes]) -> None:
         count = len(updates)
@@ -366,33 +395,28 @@ class RoomState:
                 integrated.append(waiting.update)
             else:
                 dropped.append(waiting.seq)
-        restored = {waiting.seq for waiting in early}
+        restored = {waiting.seq for waiting in early} if early else ()
         relay = []
         for piece in batch.pieces:
             position = piece.first
-            if position in rejected:
+            if rejected and position in rejected:
                 continue
             relay.append((batch.authors[position], piece))
+            gap = self._gap_of(piece)
             seq = first + position
-            if seq in restored:
+            if (gap is None and not self._waiting) or seq in restored:
                 continue
-            gap = self._first_gap(piece.summary)
             if self._is_early(piece, gap):
                 early.append(Early(seq, piece.update, piece.summary))
             elif gap is not None:
                 dropped.append(seq)
         if early or self.early or rejected:
             self._keep_early(early)
-        refuse = [batch.authors[position] for position in rejected]
-        return Settled(
-            relay=relay,
-            acknowledge=batch.counts
-            if not refuse
-            else {peer: count for peer, count in batch.counts.items() if peer not in refuse},
-            refuse=refuse,
-            integrated=integrated,
-            dropped=dropped,
-        )
+        refuse = [batch.authors[position] for position in rejected] if rejected else []
+        acknowledge = batch.counts
+        if refuse:
+            acknowledge = {peer: count for peer, count in batch.counts.items() if peer not in refuse}
+        return Settled(relay, acknowledge, refuse, integrated, dropped)
 
     def whom_to_ask(self, batch: Batch) -> list[int]:
         """The authors of early updates in the batch settled last, each once per gap.
@@ -468,6 +492,14 @@ class RoomState:
             # Others brought the same ids meanwhile, so nothing of it is waited for.
             self._waiting.drop(logged.update)
         return False
+
+    def _gap_of(self, piece: Piece) -> tuple[int, int] | None:
+        """What :meth:`_first_gap` says of a piece."""
+        run = piece.run
+        if run is None:
+            return self._first_gap(piece.summary)
+        have = self.clocks.get(run.client, 0)
+        return (run.client, have) if run.end > have else None
 
     def _first_gap(self, summary: UpdateSummary) -> tuple[int, int] | None:
         """The client, and the clock it is known up to, where the update is not yet integrated; None if it

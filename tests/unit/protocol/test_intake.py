@@ -10,11 +10,13 @@ from collabd.errors import MalformedInput, UpdateRejected
 from collabd.protocol import wire
 from collabd.protocol.causality import Split, cut
 from collabd.protocol.intake import Intake, Step
+from collabd.protocol.runs import Spot
 from collabd.protocol.structure import MAX_TYPE_NESTING
 from collabd.protocol.update import check_state_vector, check_update
 from tests.fuzz.generate import Doc, Editors, Nonsense
 from tests.fuzz.trial import Replica
 from tests.hostile import nested_types
+from tests.support.strokes import run_of
 
 HELLO = bytes.fromhex("01010100040101740568656c6c6f00")
 """Client 1's "hello" in the root "t"."""
@@ -291,6 +293,49 @@ def test_a_summary_says_what_the_document_gains(seed: int) -> None:
         assert set(check_update(doc.get_update()).structs) == {
             (client, 0, clock) for client, clock in after.items()
         }
+
+
+@given(st.integers(0, 2**32))
+def test_what_is_typed_on_is_taken_as_its_update_would_be(seed: int) -> None:
+    rng = random.Random(seed)
+    quick, thorough = Intake(), Intake()
+    updates = Editors(rng).updates(20)
+    for update in updates:
+        if rng.random() < 0.9:
+            quick.offer(update)
+            thorough.offer(update)
+    for summary in map(check_update, updates):
+        if summary.typed is None:
+            continue
+        spot = Spot(summary)
+        for text in (b"ab", b"c"):
+            going_on = run_of(spot, text)
+            assert quick.types_on(going_on) == thorough.takes_simply(going_on.summary())
+            assert quick.index() == thorough.index()
+
+
+@pytest.mark.parametrize(
+    ("written", "is_simple"),
+    [
+        ([run(5, 0, "04 010174 06 616263646566"), run(9, 0, "04 010174 04 61626364")], True),
+        ([run(5, 0, "04 010174 06 616263646566")], False),
+        ([run(5, 0, "04 010174 06 616263646566"), run(9, 0, "04 010174 08 f09f9880 f09f9880")], False),
+        ([run(5, 0, ARRAY_IN_ROOT, "08 00 0500 05 7e7e7e7e7e"), run(9, 0, "04 010174 04 61626364")], False),
+    ],
+    ids=["text", "nothing to put it before", "before half an emoji", "an array"],
+)
+def test_what_is_typed_on_where_another_string_was_is_looked_at(
+    written: list[bytes], is_simple: bool
+) -> None:
+    """Two may claim the same clocks of one client: what came is not what the spot is behind."""
+    spot = Spot(check_update(run(5, 5, "c4 0504 0903 0161")))
+    going_on = run_of(spot, b"b")
+    quick, thorough = Intake(), Intake()
+    for update in written:
+        quick.offer(update)
+        thorough.offer(update)
+    assert quick.types_on(going_on) == thorough.takes_simply(going_on.summary()) == is_simple
+    assert quick.index() == thorough.index()
 
 
 @given(st.integers(0, 2**32))

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from collabd.rooms.delays import Turn
 from collabd.rooms.deliveries import ASK_SECONDS, LATE_SECONDS, Deliveries
 
 from .kit import House, Member, Notes, turns
@@ -33,8 +32,8 @@ class Office:
 async def test_an_edit_is_told_of_once_transports_have_written_it() -> None:
     now, notes = 100.0, Notes()
     deliveries = Deliveries(asyncio.get_running_loop(), lambda: now, notes)
-    deliveries.sent([Turn(99.0, 1)], ())
-    deliveries.sent([Turn(98.0, 2), Turn(99.5, 3)], ())
+    deliveries.sent([(99.0, 1)], ())
+    deliveries.sent([(98.0, 2), (99.5, 3)], ())
     deliveries.sent([], ())  # others' edits
     assert notes.delivered_updates == []
     now = 101.0  # they write at the end of a turn of the loop

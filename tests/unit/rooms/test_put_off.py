@@ -10,6 +10,7 @@ from collabd.protocol.messages import step_1_frame
 from collabd.protocol.runs import Run, Spot
 from collabd.protocol.update import check_state_vector, check_update
 from collabd.rooms.replica import MOST_BEHIND, MOST_WRITERS, Replica, ReplicaBroken
+from collabd.rooms.state import Piece
 from tests.support.strokes import run_of
 
 from .kit import House, Member, PanicException, Writer, calm, text_of, turns
@@ -46,7 +47,7 @@ class Typist:
 
     def type(self, *texts: bytes) -> Run:
         run = run_of(self.spot, *texts)
-        assert self.replica.take_simply([run.summary()]) == 1
+        assert self.replica.take_simply([Piece(0, 1, run=run)]) == 1
         self.replica.put_off([run])
         return run
 

@@ -102,7 +102,7 @@ class Model:
         assert [
             position for piece in batch.pieces for position in range(piece.first, piece.first + piece.size)
         ] == [*range(len(batch.updates))]
-        taken = self.replica.take_simply(piece.summary for piece in batch.pieces)
+        taken = self.replica.take_simply(batch.pieces)
         if taken < len(batch.pieces):
             batch.take_apart(taken)
         updates, summaries = (
