@@ -42,6 +42,9 @@ MEMORY: Final = 96 * 2**20
 """Bytes at which the process ends after a call: what Python once took it hardly gives back."""
 NICENESS: Final = 5
 """Of a process that somebody waits for, beside the server."""
+LATE_NICENESS: Final = 10
+"""Of one that nobody waits for and for which no time was left over: about a tenth of a processor that is
+wanted by all."""
 PATIENCE: Final = 1.0
 """Seconds for which a call that nobody waits for may get nowhere: it is begun anew with more priority..."""
 STARVED: Final = 0.25
@@ -135,7 +138,7 @@ class Worker:
     Args:
         awaited: whether somebody waits for what it does. If not, the process takes what time of the processor
             is left over, so that one who types does not notice it; only when a call gets nowhere like that
-            is it begun anew, as if it were awaited.
+            is it begun anew, and gets a little in any case.
         idle_seconds: after so long without work the process ends.
         executable: the Python to run; None if there can be no process.
     """
@@ -148,6 +151,8 @@ class Worker:
         executable: str | None = sys.executable,
     ) -> None:
         self._awaited = awaited
+        self._is_late = False
+        """Whether what nobody waits for got nowhere, and is begun anew."""
         self._idle_seconds = idle_seconds
         self._executable = executable
         self._thread = ThreadPoolExecutor(1, "collabd-worker")
@@ -204,11 +209,11 @@ class Worker:
             return self._ask(function, args, seconds)
         with contextlib.suppress(_Starved):
             return self._ask(function, args, seconds)
-        self._awaited = True
+        self._is_late = True
         try:
             return self._ask(function, args, seconds)
         finally:
-            self._awaited = False
+            self._is_late = False
             self._stop()
 
     def _ask(self, function: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> tuple[bool, Any]:
@@ -219,7 +224,7 @@ class Worker:
         process = self._process or self._start()
         if process is None:
             return True, function(*args)
-        watch = _Watch(process, seconds, starves=not self._awaited)
+        watch = _Watch(process, seconds, starves=not self._awaited and not self._is_late)
         try:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -269,8 +274,8 @@ class Worker:
     def _step_back(self, pid: int) -> None:
         """Let the process yield to ours, already while it starts."""
         with contextlib.suppress(AttributeError, OSError):
-            if self._awaited or not hasattr(os, "SCHED_IDLE"):
-                os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
+            if self._awaited or self._is_late or not hasattr(os, "SCHED_IDLE"):
+                os.setpriority(os.PRIO_PROCESS, pid, NICENESS if self._awaited else LATE_NICENESS)
             else:
                 os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
 

@@ -32,7 +32,7 @@ DOCUMENT_MEMORY: Final = 8_000
 """Bytes of memory a document takes beside what is in it, with its room."""
 CLIENTS_COUNTED: Final = 16
 """Clients whose structs are counted to estimate how many a document has."""
-MOST_BEHIND: Final = 16_384
+MOST_BEHIND: Final = 65_536
 """Characters that the document may lack which were typed on."""
 MOST_WRITERS: Final = 256
 """Clients of whom it may lack some. Where one goes on, pycrdt finds at once."""

@@ -16,7 +16,7 @@ import pytest
 from collabd.errors import MalformedInput, ShuttingDown, WorkFailed
 from collabd.protocol.session import UpdateReceived, check_large_message
 from collabd.protocol.update import check_update
-from collabd.worker import MEMORY, ThreadRunner, Worker
+from collabd.worker import LATE_NICENESS, MEMORY, ThreadRunner, Worker
 from tests.support.clients import Client
 from tests.support.watching import ServerFactory, children
 
@@ -169,6 +169,8 @@ async def test_if_none_is_left_over_it_is_done_all_the_same(monkeypatch: pytest.
         with monkeypatch.context() as hasty:
             hasty.setattr("collabd.worker.PATIENCE", 0.1)
             assert await worker.run(eval, ITS_POLICY_AFTER.format(0.5)) == os.SCHED_OTHER
+            niceness = "__import__('time').sleep(0.5) or __import__('os').nice(0)"
+            assert await worker.run(eval, niceness) >= LATE_NICENESS, "less than who is waited for"
         with monkeypatch.context() as patient:
             patient.setattr("collabd.worker.STARVED", 0.0)
             assert await worker.run(eval, ITS_POLICY_AFTER.format(0)) == os.SCHED_IDLE
