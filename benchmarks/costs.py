@@ -61,7 +61,7 @@ class HeldStore(MemoryStore):
         name: str,
         document_id: int | None,
         updates: Sequence[bytes],
-        authors: Sequence[Author] = (),
+        authors: Sequence[tuple[Author, int]] = (),
         *,
         revive: bool = False,
         first: bool = False,
@@ -153,7 +153,7 @@ async def in_the_log(updates: list[bytes], at_once: int, path: Path) -> float:
     for first in range(0, len(updates), at_once):
         batch = updates[first : first + at_once]
         begun = time.perf_counter()
-        document_id, _ = await store.append("notes", document_id, batch, [author] * len(batch))
+        document_id, _ = await store.append("notes", document_id, batch, [(author, len(batch))])
         times.append(time.perf_counter() - begun)
     await store.close()
     return statistics.median(times)

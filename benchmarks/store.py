@@ -76,7 +76,7 @@ async def large_document(directory: Path, trace: str, rounds: int) -> None:
     with_history = size_of(directory)
     print(f"  stored with full history: {with_history:,} bytes, {with_history / raw:.2f} x the updates")
     await store.start()
-    await store.append("notes", stored.id, [b"\0\0"], [AUTHOR])
+    await store.append("notes", stored.id, [b"\0\0"], [(AUTHOR, 1)])
     await Compactor(store, run=asyncio.to_thread, policy=Policy(keep_history=False)).compact("notes")
     await store.close()
     without = size_of(directory)
@@ -93,7 +93,9 @@ async def many_documents(directory: Path, count: int, rounds: int) -> None:
     for total in (100, count):
         waiting = []
         for number in range(made, total):
-            waiting.append(store.append(f"folder {number // 50}/{number:07}", None, updates, [AUTHOR]))
+            waiting.append(
+                store.append(f"folder {number // 50}/{number:07}", None, updates, [(AUTHOR, len(updates))])
+            )
             if len(waiting) == 2_000:
                 await asyncio.gather(*waiting)
                 waiting.clear()

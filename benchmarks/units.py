@@ -171,7 +171,7 @@ async def of_what_is_logged() -> float:
     authors = [author_of(Principal(str(number), "Ada")) for number in range(ROOMS)]
     before = resident()
     for name, update, author in zip(site.names, updates, authors, strict=True):
-        await site.store.append(name, None, [update], [author])
+        await site.store.append(name, None, [update], [(author, 1)])
     return (resident() - before) / ROOMS
 
 

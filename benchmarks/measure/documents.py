@@ -40,9 +40,9 @@ def edits_of(trace: str) -> tuple[list[bytes], str]:
 
 async def fill(store: SQLiteStore, name: str, updates: list[bytes]) -> None:
     """Log one row for each update, as somebody who types alone does."""
-    document_id, _ = await store.append(name, None, updates[:1], [AUTHOR])
+    document_id, _ = await store.append(name, None, updates[:1], [(AUTHOR, 1)])
     for number, update in enumerate(updates[1:], 1):
-        appended = store.append(name, document_id, [update], [AUTHOR])
+        appended = store.append(name, document_id, [update], [(AUTHOR, 1)])
         if number % 5_000 == 0 or number == len(updates) - 1:
             await appended
 

@@ -173,7 +173,7 @@ def following_costs() -> tuple[float, float]:
         names = [f"document {number:06}" for number in range(FOLLOWED)]
         for start in range(0, FOLLOWED, FOLLOW_AT_ONCE):
             part = names[start : start + FOLLOW_AT_ONCE]
-            await asyncio.gather(*(store.append(name, None, [seed(1)], [UNKNOWN]) for name in part))
+            await asyncio.gather(*(store.append(name, None, [seed(1)], [(UNKNOWN, 1)]) for name in part))
         random.Random(1).shuffle(names)
         its, own = processor_of(database), time.process_time()
         for start in range(0, FOLLOWED, FOLLOW_AT_ONCE):

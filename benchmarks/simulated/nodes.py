@@ -31,7 +31,7 @@ class _Append(NamedTuple):
     name: str
     document_id: int | None
     updates: Sequence[bytes]
-    authors: Sequence[Author]
+    authors: Sequence[tuple[Author, int]]
     options: dict[str, bool]
 
 
@@ -58,7 +58,7 @@ class NodeStore(MemoryStore):
         name: str,
         document_id: int | None,
         updates: Sequence[bytes],
-        authors: Sequence[Author] = (),
+        authors: Sequence[tuple[Author, int]] = (),
         *,
         revive: bool = False,
         first: bool = False,

@@ -186,14 +186,15 @@ class Store(Memos, Protocol):
         name: str,
         document_id: int | None,
         updates: Sequence[bytes],
-        authors: Sequence[Author] = (),
+        authors: Sequence[tuple[Author, int]] = (),
         *,
         revive: bool = False,
         first: bool = False,
     ) -> asyncio.Future[Appended]:
         """Hand over a batch of at least one update (Yjs v1) to be committed in this order, all or nothing.
 
-        ``authors`` says who sent each; empty if nobody knows. ``document_id`` is None for a document not seen
+        ``authors`` says who sent them, in order, with how many each, neighbours not the same; empty if nobody
+        knows. ``document_id`` is None for a document not seen
         in the store so far: the commit creates it. The future is done once the batch survives a power cut. It
         stays pending while the store cannot commit, and is retried until it can, never so that it is
         committed twice: if that cannot be told for certain any more, it is given up. A caller may hand over

@@ -112,7 +112,7 @@ class Batch(NamedTuple):
     name: str
     document_id: int | None
     updates: Sequence[bytes]
-    authors: Sequence[Author]
+    authors: Sequence[tuple[Author, int]]
     revive: bool
     first: bool
 
@@ -159,21 +159,17 @@ def unpack_answers(data: bytes) -> Iterator[tuple[int, Appended]]:
         yield number, Appended(document_id, last_seq)
 
 
-def _pack_authors(authors: Sequence[Author]) -> bytes:
-    return b"".join(
-        part
-        for author, count in rows.run_lengths(authors)
-        for part in (wire.uint(count), _author_bytes(author))
-    )
+def _pack_authors(authors: Sequence[tuple[Author, int]]) -> bytes:
+    return b"".join(part for author, count in authors for part in (wire.uint(count), _author_bytes(author)))
 
 
 @lru_cache(1024)  # the same few write again and again
-def _unpack_authors(data: bytes) -> tuple[Author, ...]:
+def _unpack_authors(data: bytes) -> tuple[tuple[Author, int], ...]:
     reader = wire.Reader(data)
-    authors: list[Author] = []
+    authors: list[tuple[Author, int]] = []
     while not reader.at_end:
         count = reader.uint()
-        authors += [Author(*json.loads(reader.octets()))] * count
+        authors.append((Author(*json.loads(reader.octets())), count))
     return tuple(authors)
 
 

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from collabd.errors import (
     DocumentDamaged,
@@ -126,7 +125,7 @@ class MemoryStore:
         name: str,
         document_id: int | None,
         updates: Sequence[bytes],
-        authors: Sequence[Author] = (),
+        authors: Sequence[tuple[Author, int]] = (),
         *,
         revive: bool = False,
         first: bool = False,
@@ -151,10 +150,9 @@ class MemoryStore:
             document = _Document(max(self._by_id, default=0) + 1, name, now, now)
             self._by_id[document.id] = self._by_name[name] = document
         document.head += len(updates)
-        runs = tuple((author, len(list(run))) for author, run in groupby(authors))
-        for author, _ in runs:
+        for author, _ in authors:
             self._authors[author.connection] = author, now
-        document.log.append(HistoryEntry(document.head, len(updates), now, runs, list(updates)))
+        document.log.append(HistoryEntry(document.head, len(updates), now, tuple(authors), list(updates)))
         document.updated_at = now
         future.set_result(Appended(document.id, document.head))
         return future

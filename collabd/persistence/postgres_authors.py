@@ -22,11 +22,14 @@ class Authors:
         self._known: dict[int, tuple[int, Author, float]] = {}
 
     async def pack(
-        self, connection: "Connection", batches: Sequence[Sequence[Author]], now: float
+        self, connection: "Connection", batches: Sequence[Sequence[tuple[Author, int]]], now: float
     ) -> list[bytes]:
         """The authors of each batch, packed."""
-        numbers = await self.numbers(connection, (author for batch in batches for author in batch), now)
-        return [rows.pack_authors(numbers[author.connection] for author in batch) for batch in batches]
+        numbers = await self.numbers(connection, (author for batch in batches for author, _ in batch), now)
+        return [
+            rows.pack_authors([(numbers[author.connection], count) for author, count in batch])
+            for batch in batches
+        ]
 
     async def numbers(
         self, connection: "Connection", authors: Iterable[Author], now: float

@@ -89,7 +89,7 @@ async def replace_history(
             entry.seq,
             entry.count,
             entry.at,
-            rows.pack_runs((numbers.get(author.connection, 0), count) for author, count in entry.authors),
+            rows.pack_authors((numbers.get(author.connection, 0), count) for author, count in entry.authors),
             rows.pack(entry.updates),
         )
         for entry in entries

@@ -122,7 +122,7 @@ async def take_in(connection: "Connection", records: Sequence[Record]) -> None:
 
 async def _row(connection: "Connection", entry: HistoryEntry) -> Row:
     numbers = await _numbers(connection, [author for author, _ in entry.authors])
-    authors = rows.pack_runs((numbers[author.connection], count) for author, count in entry.authors)
+    authors = rows.pack_authors((numbers[author.connection], count) for author, count in entry.authors)
     return Row(entry.seq, entry.count, entry.at, authors, rows.pack(entry.updates))
 
 

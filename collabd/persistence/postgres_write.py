@@ -43,7 +43,7 @@ class Append:
     document_id: int | None
     count: int
     payload: bytes
-    authors: Sequence[Author]
+    authors: Sequence[tuple[Author, int]]
     revive: bool
     first: bool
     batch: int = field(default_factory=lambda: secrets.randbits(63))

@@ -94,7 +94,7 @@ class RemoteStore:
         name: str,
         document_id: int | None,
         updates: Sequence[bytes],
-        authors: Sequence[Author] = (),
+        authors: Sequence[tuple[Author, int]] = (),
         *,
         revive: bool = False,
         first: bool = False,

@@ -7,15 +7,12 @@ the updates. Stores with different databases pack alike.
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from collabd.errors import DocumentDamaged, MalformedInput
 from collabd.protocol import wire
 
 from .base import LoggedUpdate
-
-T = TypeVar("T")
 
 SEGMENT_BYTES: Final = 512 * 1024
 """Payload from which on a segment is full."""
@@ -99,18 +96,13 @@ def unpack(payload: bytes) -> list[bytes]:
     return updates
 
 
-def run_lengths(values: Iterable[T]) -> list[tuple[T, int]]:
-    """Values, those that follow an equal one counted."""
-    return [(value, len(list(run))) for value, run in groupby(values)]
-
-
-def pack_authors(authors: Iterable[int]) -> bytes:
-    """Encode who sent each of a row's updates, by the numbers a store gives its authors, as runs."""
-    return pack_runs(run_lengths(authors))
+def pack_authors(authors: Iterable[tuple[int, int]]) -> bytes:
+    """Encode who sent a row's updates, by the numbers a store gives its authors, with how many each."""
+    return b"".join([wire.uint(author) + wire.uint(count) for author, count in authors])
 
 
 def unpack_authors(packed: bytes) -> list[tuple[int, int]]:
-    """Decode what :func:`pack_authors` made: authors, and how many updates each sent in a row.
+    """Decode what :func:`pack_authors` made.
 
     Raises:
         DocumentDamaged: it is not such.
@@ -123,11 +115,6 @@ def unpack_authors(packed: bytes) -> list[tuple[int, int]]:
     except MalformedInput as error:
         raise DocumentDamaged(f"the authors of a row cannot be read: {error}") from error
     return runs
-
-
-def pack_runs(runs: Iterable[tuple[int, int]]) -> bytes:
-    """Encode what :func:`unpack_authors` gave."""
-    return b"".join(wire.uint(author) + wire.uint(count) for author, count in runs)
 
 
 def checksum(payload: bytes, authors: bytes = b"") -> int:

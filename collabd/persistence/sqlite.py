@@ -68,7 +68,7 @@ class _Append(NamedTuple):
     document_id: int | None
     updates: int
     payload: bytes
-    authors: Sequence[Author]
+    authors: Sequence[tuple[Author, int]]
     revive: bool
     first: bool
 
@@ -146,7 +146,7 @@ class SQLiteStore:
         name: str,
         document_id: int | None,
         updates: Sequence[bytes],
-        authors: Sequence[Author] = (),
+        authors: Sequence[tuple[Author, int]] = (),
         *,
         revive: bool = False,
         first: bool = False,

@@ -48,10 +48,11 @@ class Authors:
         self._known[author.connection] = (number, author, now)
         return int(number)
 
-    def pack(self, connection: sqlite3.Connection, authors: Sequence[Author], now: float) -> bytes:
+    def pack(
+        self, connection: sqlite3.Connection, authors: Sequence[tuple[Author, int]], now: float
+    ) -> bytes:
         """A row's authors, packed."""
-        runs = rows.run_lengths(authors)
-        return rows.pack_runs([(self.number(connection, author, now), count) for author, count in runs])
+        return rows.pack_authors([(self.number(connection, author, now), count) for author, count in authors])
 
     def forget(self) -> None:
         """Look all of them up again."""
@@ -141,7 +142,7 @@ def replace_history(
             entry.seq,
             entry.count,
             entry.at,
-            rows.pack_runs((known.get(author.connection, 0), count) for author, count in entry.authors),
+            rows.pack_authors((known.get(author.connection, 0), count) for author, count in entry.authors),
             rows.pack(entry.updates),
         )
         for entry in entries

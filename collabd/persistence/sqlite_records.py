@@ -182,7 +182,7 @@ def take_in(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
 
 def _row(connection: sqlite3.Connection, entry: HistoryEntry) -> Row:
     numbers = _numbers(connection, {author for author, _ in entry.authors})
-    authors = rows.pack_runs((numbers[author.connection], count) for author, count in entry.authors)
+    authors = rows.pack_authors((numbers[author.connection], count) for author, count in entry.authors)
     return Row(entry.seq, entry.count, entry.at, authors, rows.pack(entry.updates))
 
 

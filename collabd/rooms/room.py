@@ -649,8 +649,8 @@ class DocumentRoom(YRoom):
             self._is_seed = False
             appended.add_done_callback(self._on_answer)
 
-    def _authors_of(self, batch: Batch) -> list[Author]:
-        """Who sent each update of a batch."""
+    def _authors_of(self, batch: Batch) -> list[tuple[Author, int]]:
+        """Who sent the updates of a batch, with how many each."""
         now = self._loop.time()
         for number in batch.counts:
             peer = self._peers.get(number)
@@ -661,7 +661,7 @@ class DocumentRoom(YRoom):
             if name:
                 self._authors[number] = peer.author = peer.author._replace(name=name)
         authors = self._authors
-        return list(map(authors.__getitem__, batch.authors))
+        return [(authors[number], count) for number, count in batch.authors]
 
     def _on_answer(self, appended: "asyncio.Future[Appended]") -> None:
         self._turns.commit_ends()
@@ -852,8 +852,8 @@ class DocumentRoom(YRoom):
         for seq in settled.dropped:
             logger.warning("document %s drops what waited of update %d: it is harmful", self.name, seq)
         if settled.relay:
-            updates = [piece.update for _, piece in settled.relay] if merged is None else [merged]
-            self._relay(updates, {author for author, _ in settled.relay})
+            updates = [piece.update for piece in settled.relay] if merged is None else [merged]
+            self._relay(updates, {piece.author for piece in settled.relay})
         # Peers on yrs may have put an early update aside for good; they take it up when it comes again.
         for update in settled.integrated:
             self._relay([update], {NOBODY})

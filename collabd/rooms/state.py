@@ -37,22 +37,25 @@ class Piece:
     """Some updates of a batch that follow each other, as one update.
 
     Args:
+        author: who sent them.
         first: the position of the first of them.
         size: how many they are.
         run: what was typed, if that is what they are: then the update and its summary are made when somebody
             wants them. Else both must be given.
     """
 
-    __slots__ = ("_summary", "_update", "first", "run", "size")
+    __slots__ = ("_summary", "_update", "author", "first", "run", "size")
 
     def __init__(
         self,
+        author: int,
         first: int,
         size: int,
         update: bytes | None = None,
         summary: UpdateSummary | None = None,
         run: Run | None = None,
     ) -> None:
+        self.author = author
         self.first = first
         self.size = size
         self.run = run
@@ -78,7 +81,6 @@ class Batch:
     """Updates that are committed together, in this order."""
 
     __slots__ = (
-        "authors",
         "counts",
         "early",
         "early_size",
@@ -87,6 +89,7 @@ class Batch:
         "missed_size",
         "pieces",
         "run",
+        "run_author",
         "run_first",
         "runs",
         "size",
@@ -95,7 +98,6 @@ class Batch:
 
     def __init__(self) -> None:
         self.updates: list[bytes] = []
-        self.authors: list[int] = []
         self.pieces: list[Piece] = []
         """All updates, those together that were typed one behind the other by one author."""
         self.counts: dict[int, int] = {}
@@ -111,10 +113,26 @@ class Batch:
         self.missed_size = 0
         self.run: Run | None = None
         """The strings at the end of the batch that are not a piece of it yet."""
+        self.run_author = NOBODY
+        """Who typed them."""
         self.run_first = 0
         """The position of the first of them."""
         self.runs: list[Run] = []
         """Those of the pieces that are such strings."""
+
+    @property
+    def authors(self) -> list[tuple[int, int]]:
+        """Who sent the updates, in order, with how many each."""
+        authors: list[tuple[int, int]] = []
+        before, size = NOBODY, 0
+        for piece in self.pieces:
+            if piece.author == before and size:
+                size += piece.size
+                authors[-1] = before, size
+            else:
+                before, size = piece.author, piece.size
+                authors.append((before, size))
+        return authors
 
     @property
     def is_typed(self) -> bool:
@@ -128,7 +146,7 @@ class Batch:
             self.run = None
             self.runs.append(run)
             first = self.run_first
-            self.pieces.append(Piece(first, len(self.updates) - first, run=run))
+            self.pieces.append(Piece(self.run_author, first, len(self.updates) - first, run=run))
 
     def take_apart(self, begin: int = 0) -> None:
         """Make a piece of each update from a piece on."""
@@ -140,14 +158,14 @@ class Batch:
                 continue
             for position in range(piece.first, piece.first + piece.size):
                 update = self.updates[position]
-                self.pieces.append(Piece(position, 1, update, check_update(update)))
+                self.pieces.append(Piece(piece.author, position, 1, update, check_update(update)))
 
 
 class Settled(NamedTuple):
     """What follows from a batch that was committed and applied."""
 
-    relay: list[tuple[int, Piece]]
-    """Author and what he wrote, in order, for everybody else to have."""
+    relay: list[Piece]
+    """What everybody else shall have, in order."""
     acknowledge: Mapping[int, int]
     """For each peer, how many of its sync messages are committed."""
     refuse: list[int]
@@ -275,7 +293,7 @@ class RoomState:
         else:
             self._expect(summary)
         pending.end_run()
-        pending.pieces.append(Piece(len(pending.updates), 1, update, summary))
+        pending.pieces.append(Piece(author, len(pending.updates), 1, update, summary))
         self._add(author, (update,))
         return None
 
@@ -300,7 +318,7 @@ class RoomState:
             return 0
         if run is not pending.run:
             pending.end_run()
-            pending.run, pending.run_first = run, len(pending.updates)
+            pending.run, pending.run_author, pending.run_first = run, author, len(pending.updates)
         self._expected[spot.client] = run.end
         self._add(author, updates)
         return len(updates)
@@ -314,11 +332,9 @@ class RoomState:
         return not spot.needs or all(clock < expected.get(other, 0) for other, clock in spot.needs)
 
     def _add(self, author: int, updates: Sequence[bytes]) -> None:
-        count = len(updates)
         pending = self._pending
-        pending.counts[author] = self._counts[author] = self._counts.get(author, 0) + count
+        pending.counts[author] = self._counts[author] = self._counts.get(author, 0) + len(updates)
         pending.updates += updates
-        pending.authors += [author] * count
         pending.size += sum(map(len, updates))
 
     def is_new(self, update: bytes, summary: UpdateSummary) -> bool:
@@ -353,12 +369,11 @@ class RoomState:
         """Make what others committed right before the batch in flight a part of that batch."""
         batch = self._in_flight
         assert batch is not None, "no batch is in flight"
-        pieces = [Piece(at, 1, logged.update, logged.summary) for at, logged in enumerate(missed)]
+        pieces = [Piece(NOBODY, at, 1, logged.update, logged.summary) for at, logged in enumerate(missed)]
         for piece in batch.pieces:
             piece.first += len(missed)
         batch.pieces = pieces + batch.pieces
         batch.updates = [logged.update for logged in missed] + batch.updates
-        batch.authors = [NOBODY] * len(missed) + batch.authors
         batch.missed = len(missed)
         batch.missed_size = sum(len(logged.update) for logged in missed)
         batch.size += batch.missed_size
@@ -401,7 +416,7 @@ class RoomState:
             position = piece.first
             if rejected and position in rejected:
                 continue
-            relay.append((batch.authors[position], piece))
+            relay.append(piece)
             gap = self._gap_of(piece)
             seq = first + position
             if (gap is None and not self._waiting) or seq in restored:
@@ -412,7 +427,7 @@ class RoomState:
                 dropped.append(seq)
         if early or self.early or rejected:
             self._keep_early(early)
-        refuse = [batch.authors[position] for position in rejected] if rejected else []
+        refuse = [piece.author for piece in batch.pieces if piece.first in rejected] if rejected else []
         acknowledge = batch.counts
         if refuse:
             acknowledge = {peer: count for peer, count in batch.counts.items() if peer not in refuse}
@@ -423,12 +438,12 @@ class RoomState:
 
         They hold what the update builds on: send them step 1.
         """
-        ask = []
+        ask: list[int] = []
+        authors = {batch.first + piece.first: piece.author for piece in batch.pieces}
         for early in self.early:
-            position = early.seq - batch.first
-            if not 0 <= position < len(batch.authors):
+            author = authors.get(early.seq)
+            if author is None:
                 continue
-            author = batch.authors[position]
             gap = self._first_gap(early.summary)
             if author in self._counts and gap is not None:
                 asked = self._asked.setdefault(author, set())

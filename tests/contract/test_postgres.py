@@ -317,7 +317,7 @@ async def test_a_name_that_cannot_be_stored_is_the_caller_s_problem(store: Postg
 
 async def test_authors_may_have_any_name(store: PostgresStore) -> None:
     strange = Author(5, "a\0b", "\ud800", "\0")
-    document_id, _ = await store.append("notes", None, [b"1"], [strange])
+    document_id, _ = await store.append("notes", None, [b"1"], [(strange, 1)])
     await store.name_version(document_id, Version(1, "\0\ud800", 1.0, strange))
     (version,) = await store.versions(document_id)
     assert version.author.connection == 5
@@ -329,8 +329,8 @@ async def test_a_batch_that_the_server_does_not_take_holds_up_no_other(store: Po
     too_large = Author(2**63, "ada", "Ada")
     outcomes = await asyncio.gather(
         store.append("notes", document_id, [b"2"]),
-        store.append("notes", document_id, [b"bad"], [too_large]),
-        store.append("new", None, [b"bad"], [too_large]),
+        store.append("notes", document_id, [b"bad"], [(too_large, 1)]),
+        store.append("new", None, [b"bad"], [(too_large, 1)]),
         store.append("notes", document_id, [b"3"]),
         return_exceptions=True,
     )

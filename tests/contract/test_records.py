@@ -44,16 +44,16 @@ async def dumped(store: Store) -> list[Record]:
 
 async def filled(store: Store) -> None:
     """One document of each sort."""
-    notes, _ = await store.append("notes", None, [b"1", b"2", b"3"], [ADA, ADA, BOB])
-    await store.append("notes", notes, [b"early"], [BOB])
-    await store.append("notes", notes, [b"5", b"refused"], [ADA, BOB])
+    notes, _ = await store.append("notes", None, [b"1", b"2", b"3"], [(ADA, 2), (BOB, 1)])
+    await store.append("notes", notes, [b"early"], [(BOB, 1)])
+    await store.append("notes", notes, [b"5", b"refused"], [(ADA, 1), (BOB, 1)])
     await store.reject(notes, [6])
     await compact(store, "notes", 6, b"state at 6", [4])
-    await store.append("notes", notes, [b"7" * 3_000] * 40, [ADA] * 40)
+    await store.append("notes", notes, [b"7" * 3_000] * 40, [(ADA, 40)])
     await store.name_version(notes, Version(3, "first draft", 12.5, BOB))
     await store.append("gone", None, [b"1"])
     await store.delete("gone")
-    await store.append("gone", None, [b"again"], [BOB], revive=True)
+    await store.append("gone", None, [b"again"], [(BOB, 1)], revive=True)
     await store.append("left", None, [b"1"])
     await store.delete("left")
     sick, _ = await store.append("sick", None, [b"1"])
@@ -81,7 +81,7 @@ async def test_a_copy_holds_everything_and_serves_as_the_original_does(stores: t
     ids = {record[0] for record in await dumped(source) if not isinstance(record, AuthorRecord)}
     appended = await target.append("new", None, [b"1"])
     assert appended.document_id not in ids
-    assert (await target.append("notes", info.id, [b"47"], [ADA])).last_seq == 47
+    assert (await target.append("notes", info.id, [b"47"], [(ADA, 1)])).last_seq == 47
     assert await target.erase_authors(principal="ada") == 1
 
 

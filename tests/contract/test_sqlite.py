@@ -351,7 +351,7 @@ async def test_a_file_of_the_second_schema_is_brought_up_to_date(path: Path) -> 
         connection.execute("INSERT INTO documents (id, name, created_at) VALUES (1, 'notes', 5.0)")
         connection.execute("INSERT INTO authors VALUES (7, 70, 'ann', 'Ann', '', 6.0)")
         for seq in (1, 2):
-            payload, authors = rows.pack([b"%d" % seq]), rows.pack_authors([7])
+            payload, authors = rows.pack([b"%d" % seq]), rows.pack_authors([(7, 1)])
             row = (1, seq, 1, 6.0, payload, rows.checksum(payload, authors), authors)
             connection.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         connection.commit()

@@ -236,8 +236,8 @@ def entry(seq: int, *updates: bytes, authors: tuple[tuple[Author, int], ...] = (
 
 
 async def test_history_says_what_was_written_and_by_whom(store: Store) -> None:
-    document_id, _ = await store.append("notes", None, [b"1", b"2", b"3"], [ADA, ADA, BOB])
-    await store.append("notes", document_id, [b"4"], [ADA])
+    document_id, _ = await store.append("notes", None, [b"1", b"2", b"3"], [(ADA, 2), (BOB, 1)])
+    await store.append("notes", document_id, [b"4"], [(ADA, 1)])
     await store.append("notes", document_id, [b"5"])
     expected = [
         entry(3, b"1", b"2", b"3", authors=((ADA, 2), (BOB, 1))),
@@ -340,9 +340,9 @@ async def test_rejected_updates_are_not_in_history(store: Store) -> None:
 
 
 async def test_history_is_replaced_by_less(store: Store) -> None:
-    document_id, _ = await store.append("notes", None, [b"1"], [ADA])
+    document_id, _ = await store.append("notes", None, [b"1"], [(ADA, 1)])
     for number in range(2, 7):
-        await store.append("notes", document_id, [b"%d" % number], [BOB])
+        await store.append("notes", document_id, [b"%d" % number], [(BOB, 1)])
     thinned = HistoryEntry(4, 4, time.time(), ((ADA, 1), (BOB, 3)), [b"1 to 4"])
     assert not await store.replace_history(document_id, 4, 4, [thinned]), "it is in the log"
     await compact(store, "notes", 5, b"state")
@@ -394,7 +394,7 @@ async def test_versions_have_names(store: Store) -> None:
 
 
 async def test_who_somebody_was_can_be_erased(store: Store) -> None:
-    document_id, _ = await store.append("notes", None, [b"1", b"2", b"3"], [ADA, BOB, ADA])
+    document_id, _ = await store.append("notes", None, [b"1", b"2", b"3"], [(ADA, 1), (BOB, 1), (ADA, 1)])
     await store.name_version(document_id, Version(1, "draft", 5.0, ADA))
     with pytest.raises(ValueError, match="whom"):
         await store.erase_authors()
@@ -405,7 +405,7 @@ async def test_who_somebody_was_can_be_erased(store: Store) -> None:
     (only,) = await history(store, document_id)
     assert only.authors == ((ERASED, 1), (BOB, 1), (ERASED, 1))
     assert [version.author for version in await store.versions(document_id)] == [ERASED]
-    await store.append("notes", document_id, [b"4"], [ADA])
+    await store.append("notes", document_id, [b"4"], [(ADA, 1)])
     assert (await history(store, document_id))[-1].authors == ((ADA, 1),), "who writes on is known again"
     assert await store.erase_authors(before=time.time() + 60) == 2
     assert {author for e in await history(store, document_id) for author, _ in e.authors} == {
@@ -416,19 +416,19 @@ async def test_who_somebody_was_can_be_erased(store: Store) -> None:
 
 async def test_a_name_that_is_no_unicode_keeps_nobody_from_writing(store: Store) -> None:
     strange = Author(5, "principal \ud800", "\udfff name", "\ud83d")
-    document_id, _ = await store.append("notes", None, [b"1"], [strange])
-    assert (await store.append("notes", document_id, [b"2"], [BOB])).last_seq == 2
+    document_id, _ = await store.append("notes", None, [b"1"], [(strange, 1)])
+    assert (await store.append("notes", document_id, [b"2"], [(BOB, 1)])).last_seq == 2
     (first, second) = await history(store, document_id)
     assert first.authors[0][0].connection == 5
     assert second.authors == ((BOB, 1),)
 
 
 async def test_somebody_may_take_another_name(store: Store) -> None:
-    document_id, _ = await store.append("notes", None, [b"1"], [BOB])
+    document_id, _ = await store.append("notes", None, [b"1"], [(BOB, 1)])
     robert = BOB._replace(name="Robert")
-    await store.append("notes", document_id, [b"2"], [robert])
+    await store.append("notes", document_id, [b"2"], [(robert, 1)])
     assert [e.authors for e in await history(store, document_id)] == [((robert, 1),)] * 2
-    await store.append("notes", document_id, [b"3"], [UNKNOWN])
+    await store.append("notes", document_id, [b"3"], [(UNKNOWN, 1)])
     assert (await history(store, document_id))[-1].authors == ((UNKNOWN, 1),)
 
 

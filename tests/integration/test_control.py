@@ -150,7 +150,7 @@ async def test_who_hangs_up_gives_up(
             given_up.set()
         return []
 
-    await service.store.append("notes", None, [b"\0\0"], [UNKNOWN])
+    await service.store.append("notes", None, [b"\0\0"], [(UNKNOWN, 1)])
     monkeypatch.setattr(service.store, "examine", examine)
     reader, writer = await asyncio.open_unix_connection(tmp_path / "documents.db.sock")
     writer.write(b'{"operation": "check", "arguments": {}}\n')
@@ -169,7 +169,7 @@ async def test_a_server_that_stops_says_so(tmp_path: Path, monkeypatch: pytest.M
         return []
 
     async with listening(tmp_path / "documents.db") as service:
-        await service.store.append("notes", None, [b"\0\0"], [UNKNOWN])
+        await service.store.append("notes", None, [b"\0\0"], [(UNKNOWN, 1)])
         monkeypatch.setattr(service.store, "examine", examine)
         checking = asyncio.create_task(rows(tmp_path / "documents.db.sock", "check"))
         await began.wait()

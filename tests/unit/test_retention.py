@@ -83,7 +83,7 @@ async def test_old_history_is_thinned_when_its_document_is_compacted(monkeypatch
             ada.append("typo"),
             ada.delete(-4 + len(str(ada.text)), len(str(ada.text))),
         ]
-        document_id, _ = await store.append("notes", document_id, updates, [ADA] * 3)
+        document_id, _ = await store.append("notes", document_id, updates, [(ADA, 3)])
     assert document_id is not None
     await store.name_version(document_id, Version(30, "ten", 1.0, ADA))
     before = [entry async for some in store.history(document_id) for entry in some]
@@ -110,7 +110,7 @@ async def test_a_keeper_sees_to_it_once_a_day() -> None:
         swept.append(since)
 
     keeper = Keeper(store, sweep, Policy(days=3), author_days=2, clock=lambda: now)
-    document_id, _ = await store.append("notes", None, [b"\0\0"], [ADA])
+    document_id, _ = await store.append("notes", None, [b"\0\0"], [(ADA, 1)])
     await keeper.once()
     (entry,) = [entry async for some in store.history(document_id) for entry in some]
     assert entry.authors == ((ADA, 1),)

@@ -64,19 +64,24 @@ def test_values(value: Any) -> None:
     TEXT,
     st.none() | st.integers(0, 2**63 - 1),
     st.lists(st.binary(max_size=300), min_size=1, max_size=5),
-    st.lists(AUTHORS, max_size=5),
+    st.lists(st.tuples(AUTHORS, st.integers(1, 1000)), max_size=5),
     st.booleans(),
     st.booleans(),
 )
 def test_batches(
-    name: str, document_id: int | None, updates: list[bytes], authors: list[Author], revive: bool, first: bool
+    name: str,
+    document_id: int | None,
+    updates: list[bytes],
+    authors: list[tuple[Author, int]],
+    revive: bool,
+    first: bool,
 ) -> None:
     batch = Batch(name, document_id, updates, tuple(authors), revive, first)
     assert exchange.unpack_batch(exchange.pack_batch(batch)) == batch
 
 
 def test_authors_of_a_batch() -> None:
-    authors = (ADA, ADA, Author(1, "", ""), ADA)
+    authors = ((ADA, 2), (Author(1, "", ""), 1), (ADA, 1))
     packed = exchange.pack_batch(Batch("notes", None, [b"1"] * 4, authors, revive=False, first=False))
     assert exchange.unpack_batch(packed).authors == authors
 

@@ -290,7 +290,7 @@ class ScriptedStore(MemoryStore):
         name: str,
         document_id: int | None,
         updates: Sequence[bytes],
-        authors: Sequence[Author] = (),
+        authors: Sequence[tuple[Author, int]] = (),
         *,
         revive: bool = False,
         first: bool = False,

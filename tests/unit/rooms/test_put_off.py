@@ -47,7 +47,7 @@ class Typist:
 
     def type(self, *texts: bytes) -> Run:
         run = run_of(self.spot, *texts)
-        assert self.replica.take_simply([Piece(0, 1, run=run)]) == 1
+        assert self.replica.take_simply([Piece(1, 0, 1, run=run)]) == 1
         self.replica.put_off([run])
         return run
 

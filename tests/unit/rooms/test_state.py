@@ -73,7 +73,7 @@ def commit(state: RoomState, replica: Replica) -> Settled:
 
 
 def relayed(settled: Settled) -> list[tuple[int, bytes]]:
-    return [(author, piece.update) for author, piece in settled.relay]
+    return [(piece.author, piece.update) for piece in settled.relay]
 
 
 def early_seqs(state: RoomState) -> list[int]:
@@ -103,7 +103,7 @@ def test_updates_are_handed_out_in_order_one_batch_at_a_time() -> None:
     state.receive(ADA, b"first", summary((X, 0, 1)))
     state.receive(BEN, b"second", summary((Y, 0, 1)))
     batch = take(state)
-    assert (batch.updates, batch.authors, batch.size) == ([b"first", b"second"], [ADA, BEN], 11)
+    assert (batch.updates, batch.authors, batch.size) == ([b"first", b"second"], [(ADA, 1), (BEN, 1)], 11)
     state.receive(ADA, b"third", summary((X, 1, 2)))
     assert state.take_batch() is None
     assert not now(state.has_pending)

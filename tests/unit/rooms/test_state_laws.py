@@ -118,7 +118,7 @@ class Model:
             assert present(self.replica.known.clocks) == check_state_vector(self.replica.doc.get_state())
         settled = self.state.settle(len(self.log), self.replica.known)
         assert self.state.head == len(self.log)
-        assert settled.relay == [(batch.authors[piece.first], piece) for piece in batch.pieces]
+        assert settled.relay == batch.pieces
         assert {id_ for piece in batch.pieces for id_ in ids_of(check_update(piece.update))} == {
             id_ for update in batch.updates for id_ in ids_of(check_update(update))
         }
@@ -165,7 +165,8 @@ class Model:
     def _check_asked(self, batch: Batch, ask: Sequence[int]) -> None:
         assert len(set(ask)) == len(ask)
         first = len(self.log) - len(batch.updates) + 1
-        early = {batch.authors[early.seq - first] for early in self.state.early if early.seq >= first}
+        authors = [author for author, count in batch.authors for _ in range(count)]
+        early = {authors[early.seq - first] for early in self.state.early if early.seq >= first}
         assert set(ask) <= early, "only who sent something early is asked"
 
 
