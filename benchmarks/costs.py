@@ -39,6 +39,7 @@ class Wire:
     """An outbox that frames what it is given, and drops it."""
 
     waiting = 0
+    write_framed = None
 
     def send(self, frame: Frame) -> None:
         self.size = len(frame.framed)

@@ -48,6 +48,7 @@ class Nothing:
     """An outbox that drops what it is given; there is one for all."""
 
     waiting = 0
+    write_framed = None
 
     def send(self, frame: Frame) -> None:
         pass

@@ -39,6 +39,7 @@ class Person(Typist):
     )
 
     waiting = 0
+    write_framed = None
 
     def __init__(
         self, number: int, node: int, document: str, crowd: "Crowd", watched: Watched | None

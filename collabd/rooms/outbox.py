@@ -7,7 +7,7 @@ since a client that missed one update would show a wrong document without knowin
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Never, Protocol
+from typing import Final, Never, Protocol
 
 from collabd.errors import CollabdError, SlowClient
 
@@ -39,8 +39,17 @@ def framed(payload: bytes) -> bytes:
     return header + payload
 
 
+SMALL: Final = 64 * 1024
+"""Bytes up to which a frame may be written with :attr:`Outbox.write_framed`."""
+
+
 class Outbox(Protocol):
     """Takes what one peer shall get. Nothing here blocks or raises, whatever has become of the peer."""
+
+    @property
+    def write_framed(self) -> Callable[[bytes], object] | None:
+        """What :meth:`send` would hand a small frame to in the end, framed, as there is nothing else to see
+        to; None if there is, or may be. Look again for each frame."""
 
     @property
     def waiting(self) -> int:
@@ -65,6 +74,8 @@ class QueuedOutbox:
     Args:
         limit: bytes that may be queued, beside the largest frame among them: that one may be a document.
     """
+
+    write_framed = None
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -75,6 +75,8 @@ class _Queue:
     """Stands in for the outbox of a peer while a frame to it is compressed: what is sent to it meanwhile
     keeps its place."""
 
+    write_framed = None
+
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._outbox = peer.outbox

@@ -52,7 +52,7 @@ from .deliveries import Deliveries
 from .loading import LARGE_UPDATE, Loaded, checked, load, read_missed
 from .names import claimed_name
 from .observer import Observer
-from .outbox import Frame
+from .outbox import SMALL, Frame
 from .packing import Packable, send_packed
 from .peer import Peer, next_number
 from .presence import Presence
@@ -906,11 +906,19 @@ class DocumentRoom(YRoom):
             return
         only_author = self._peers.get(authors.pop()) if len(authors) == 1 else None
         for frame in frames:
+            framed = frame.framed
+            is_small = len(framed) <= SMALL
             for peer in self._peers.values():
-                if peer is not only_author:
-                    # As Peer.send does: this is what a room does most often.
+                if peer is only_author:
+                    continue
+                # This is what a room does most often, so it does what Peer.send would with as few steps as it
+                # takes.
+                write = peer.outbox.write_framed
+                if write is not None and is_small:
                     peer.is_quiet = False
-                    peer.outbox.send(frame)
+                    write(framed)
+                else:
+                    peer.send(frame)
 
     def _on_relayed(self, turns: Sequence[Turn]) -> None:
         """All of a crowd have been sent what was settled."""

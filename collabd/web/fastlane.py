@@ -86,8 +86,10 @@ class FastLane(WSListener):
         self._is_closing = False
         self._is_lost = False
         self._is_paused = False
-        self._is_surely_open = False
-        """Whether :meth:`send` need not look whether anything may be sent."""
+        self._write: Callable[[bytes], object] | None = None
+        """What sends, if picows never closes the connection without anybody noticing."""
+        self.write_framed: Callable[[bytes], object] | None = None
+        """The same as long as anything may be sent and nothing waits."""
         self._code, self._reason = ABNORMAL, ""
         self._largest = 0
         self._answered: Callable[[], None] | None = None
@@ -147,7 +149,9 @@ class FastLane(WSListener):
         protocol.get_buffer(-1)[: len(request)] = request
         protocol.buffer_updated(len(request))
         # picows closes those who do not answer its pings, and says so to nobody.
-        self._is_surely_open = self._websocket is not None and detects_dead_peers
+        if self._websocket is not None and detects_dead_peers:
+            self._write = self._transport.write
+            self.write_framed = None if self._is_paused else self._write
         return True
 
     def refuse(self, subprotocol: str | None, error: CollabdError) -> None:
@@ -164,7 +168,7 @@ class FastLane(WSListener):
         return self._transport.get_write_buffer_size()
 
     def send(self, frame: Frame) -> None:
-        if not self._is_surely_open and not self._is_open:
+        if self.write_framed is None and not self._is_open:
             return
         framed = frame.framed
         self._transport.write(framed)
@@ -238,7 +242,7 @@ class FastLane(WSListener):
 
     def stop(self) -> None:
         """Send nothing more: a frame broke the protocol, and picows has sent a close frame."""
-        self._is_surely_open = False
+        self.write_framed = None
 
     def deliver(self) -> None:
         """Hand over what has come; to be called when all frames of a read were told."""
@@ -258,7 +262,7 @@ class FastLane(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.deliver()
-        self._is_closing, self._is_surely_open = True, False
+        self._is_closing, self.write_framed, self._write = True, None, None
         self._connections.discard(self)
         ending: Any = transport.close_handshake  # may be None, whatever picows' stubs say
         if self._code == ABNORMAL and ending is not None and ending.sent is not None:
@@ -273,11 +277,13 @@ class FastLane(WSListener):
     def pause_writing(self) -> None:
         """More waits than the transport likes: from now on :meth:`send` bounds it."""
         self._is_paused = True
+        self.write_framed = None
         self._largest = 0  # :meth:`send` has not returned yet
 
     def resume_writing(self) -> None:
         """Nothing waits any more."""
         self._is_paused = False
+        self.write_framed = self._write if self._is_open else None
 
     def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
         """Answer the client's close frame (RFC 6455, section 5.5.1)."""
@@ -288,7 +294,7 @@ class FastLane(WSListener):
             code, reason, answer = PROTOCOL_ERROR, "the close code must not be sent", PROTOCOL_ERROR
         else:
             answer = code
-        self._is_closing, self._is_surely_open = True, False
+        self._is_closing, self.write_framed = True, None
         self._code, self._reason = code, reason
         transport.send_close(cast(WSCloseCode, answer))
 
@@ -312,7 +318,7 @@ class FastLane(WSListener):
     def _close(self, code: int, reason: str) -> None:
         if self._is_closing:
             return
-        self._is_closing, self._is_surely_open = True, False
+        self._is_closing, self.write_framed = True, None
         self._code, self._reason = code, reason
         if self._websocket is not None:
             self._websocket.send_close(cast(WSCloseCode, code), reason.encode())

@@ -207,14 +207,25 @@ async def test_broken_frames_end_it_as_the_standard_says(site: Site, data: bytes
     assert (await site.goodbye())[0] == 1002
 
 
-async def test_nothing_is_sent_after_a_close_frame(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [(BROKEN["no mask"], 1002), (frame(b"\x63"), 4400), (GOODBYE, 1000)],
+    ids=["a broken frame", "a bad message", "the client's own"],
+)
+async def test_nothing_is_sent_after_a_close_frame(site: Site, ending: bytes, code: int) -> None:
     acknowledges = b"Sec-WebSocket-Protocol: collabd.1\r\n\r\n"
     connection = await site.raw(head=handshake("notes").removesuffix(b"\r\n") + acknowledges)
     edit = frame(messages.update_frame(Writer(1).append("acknowledged too late")))
-    connection.writer.write(edit + BROKEN["no mask"])
-    sent = await asyncio.wait_for(connection.reader.read(), PATIENCE)
+    connection.writer.write(edit + ending)
+    sent = b""
+    async with asyncio.timeout(PATIENCE):
+        while b"\x88" not in sent:
+            sent += await connection.reader.read(2**16)
+        await site.room().flushed()
+        connection.writer.write(GOODBYE)
+        sent += await connection.reader.read()
     closing = sent[sent.index(b"\x88") :]
-    assert closing[2:4] == struct.pack(">H", 1002)
+    assert closing[2:4] == struct.pack(">H", code)
     assert len(closing) == 2 + closing[1]
 
 

@@ -133,6 +133,8 @@ def text_of(update: bytes) -> str:
 class Recorder:
     """An outbox that keeps what the peer was sent, decoded."""
 
+    write_framed = None
+
     def __init__(self) -> None:
         self.messages: list[messages.Message] = []
         self.frames: list[bytes] = []

@@ -22,6 +22,7 @@ class Notebook:
     """An outbox that keeps the frames."""
 
     waiting = 0
+    write_framed = None
 
     def __init__(self) -> None:
         self.got: list[bytes] = []
