@@ -24,45 +24,38 @@ class Deliveries:
     it asks one of those who were just sent something, now and then: the time until the answer is for both.
 
     Args:
-        loop: calls back once what was sent in a turn of it is written.
+        loop: lets those who wait go first before somebody is asked.
         clock: seconds.
         observer: is told.
     """
 
-    __slots__ = ("_ask_at", "_asked", "_clock", "_loop", "_observer", "_peers", "_sent")
+    __slots__ = ("_ask_at", "_asked", "_clock", "_loop", "_observer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, observer: Observer) -> None:
         self._loop = loop
         self._clock = clock
         self._observer = observer
-        self._sent: list[tuple[float, Sequence[Turn]]] = []
-        self._peers: Collection[Peer] = ()
         self._ask_at = float("-inf")
         self._asked = 0
 
-    def sent(self, turns: Sequence[Turn], peers: Collection[Peer]) -> None:
-        """The updates of these turns were handed to the transports of all of a room's peers."""
+    def sent(self, turns: Sequence[Turn], peers: Collection[Peer], began_at: float) -> None:
+        """The updates of these turns were handed to the transports of all of a room's peers, one after the
+        other, from a time on until now. Transports write at once: half of all have it in the middle of that.
+        """
         if not turns:
             return
-        if not self._sent:
-            # Transports write at the end of a turn.
-            self._loop.call_soon(self._tell)
-        self._sent.append((self._clock(), turns))
-        self._peers = peers
-
-    def _tell(self) -> None:
         now = self._clock()
-        for handed_over_at, turns in self._sent:
-            # Transports write to one after the other: half of all have it in the middle of that.
-            for updates, seconds in delivered(turns, (handed_over_at + now) / 2):
-                self._observer.delivered(updates, seconds)
-        self._sent.clear()
-        if now >= self._ask_at and self._peers:
+        for updates, seconds in delivered(turns, (began_at + now) / 2):
+            self._observer.delivered(updates, seconds)
+        if now >= self._ask_at and peers:
             self._ask_at = now + ASK_SECONDS
+            self._loop.call_soon(self._ask, peers)
+
+    def _ask(self, peers: Collection[Peer]) -> None:
+        if peers:
             self._asked += 1
-            peer = next(islice(self._peers, self._asked % len(self._peers), None))
+            peer = next(islice(peers, self._asked % len(peers), None))
             peer.outbox.ping(partial(self._answered, self._clock()))
-        self._peers = ()
 
     def _answered(self, asked_at: float) -> None:
         seconds = self._clock() - asked_at

@@ -851,6 +851,7 @@ class DocumentRoom(YRoom):
             self._in_background(self._store.reject(self._id, rejected))
         for seq in settled.dropped:
             logger.warning("document %s drops what waited of update %d: it is harmful", self.name, seq)
+        began_at = self._clock()
         if settled.relay:
             updates = [piece.update for piece in settled.relay] if merged is None else [merged]
             self._relay(updates, {piece.author for piece in settled.relay})
@@ -861,7 +862,7 @@ class DocumentRoom(YRoom):
         if self._crowd is not None and self._crowd.is_due:
             self._crowd.then(partial(self._on_relayed, turns))
         else:
-            self._deliveries.sent(turns, self._peers.values())
+            self._deliveries.sent(turns, self._peers.values(), began_at)
         for number, count in settled.acknowledge.items():
             peer = self._peers.get(number)
             if peer is not None and peer.acknowledges:
@@ -922,7 +923,7 @@ class DocumentRoom(YRoom):
 
     def _on_relayed(self, turns: Sequence[Turn]) -> None:
         """All of a crowd have been sent what was settled."""
-        self._deliveries.sent(turns, self._peers.values())
+        self._deliveries.sent(turns, self._peers.values(), self._clock())
         self._progress.set()
 
     # Compaction, rebuilding, the end
