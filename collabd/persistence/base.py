@@ -194,11 +194,10 @@ class Store(Memos, Protocol):
         """Hand over a batch of at least one update (Yjs v1) to be committed in this order, all or nothing.
 
         ``authors`` says who sent them, in order, with how many each, neighbours not the same; empty if nobody
-        knows. ``document_id`` is None for a document not seen
-        in the store so far: the commit creates it. The future is done once the batch survives a power cut. It
-        stays pending while the store cannot commit, and is retried until it can, never so that it is
-        committed twice: if that cannot be told for certain any more, it is given up. A caller may hand over
-        the next batch before the last is committed.
+        knows. ``document_id`` is None for a document not seen in the store so far: the commit creates it. The
+        future is done once the batch survives a power cut. It stays pending while the store cannot commit,
+        and is retried until it can, never so that it is committed twice: if that cannot be told for certain
+        any more, it is given up. A caller may hand over the next batch before the last is committed.
 
         Set ``revive`` to create a new document under a deleted name, ``first`` to commit only if nothing was
         committed to the document before but what was rejected.

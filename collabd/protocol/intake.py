@@ -111,7 +111,7 @@ class Intake:
     number: ``_ROOT`` or a type's kind, ``_KEYED``, and the depth from bit ``_DEPTH`` on.
     """
 
-    __slots__ = ("_pairs", "_places", "_starts", "_types", "clocks", "deletes", "known", "waiting")
+    __slots__ = ("_pairs", "_places", "_starts", "_types", "clocks", "deletes", "waiting")
 
     def __init__(self, state: bytes = b"\0\0") -> None:
         """Begins with what a document's full state has.
@@ -128,8 +128,6 @@ class Intake:
         self._pairs: set[Id] = set()
         self.waiting = Waiting()
         """The updates of which something waits for others."""
-        self.known = Known(self.clocks, self.deletes, self.waiting)
-        """What the document has once all steps given out are carried out, and what waits in it."""
         self.offer(state)
 
     @classmethod
@@ -145,7 +143,6 @@ class Intake:
             intake = cls()
             intake.clocks = dict(clocks)
             intake.deletes = IdRanges.from_intervals(deletes)
-            intake.known = Known(intake.clocks, intake.deletes, intake.waiting)
             intake._starts = {client: starts for client, starts, _ in places}
             intake._places = {client: kinds for client, _, kinds in places}
             intake._types = {client: dict(inside) for client, inside in types}
@@ -165,6 +162,11 @@ class Intake:
             sorted(self._pairs),
         ]
         return json.dumps(known, separators=(",", ":")).encode()
+
+    @property
+    def known(self) -> Known:
+        """What the document has once all steps given out are carried out, and what waits in it."""
+        return Known(self.clocks, self.deletes, self.waiting)
 
     def offer(self, update: bytes, summary: UpdateSummary | None = None) -> list[Step]:
         """The steps by which the document takes in an update, and all that waited for it.

@@ -304,10 +304,9 @@ class RoomState:
         Returns:
             How many were taken. What comes next is to be fed to :meth:`receive`.
         """
-        pending, in_flight = self._pending, self._in_flight
-        size = pending.size + SHORT * (len(messages) - begin)
-        if (size if in_flight is None else size + in_flight.size) > self._max_backlog:
+        if self.backlog + SHORT * (len(messages) - begin) > self._max_backlog:
             return 0
+        pending = self._pending
         run = pending.run
         if run is None or run.spot is not spot or run.end != spot.end:
             if not self._may_begin(spot):

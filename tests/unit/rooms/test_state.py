@@ -112,6 +112,13 @@ def test_updates_are_handed_out_in_order_one_batch_at_a_time() -> None:
     assert take(state).updates == [b"third"]
 
 
+def test_who_sent_a_batch_is_told_in_order_and_neighbours_together() -> None:
+    state = new_state()
+    for author, clock in ((ADA, 0), (ADA, 1), (BEN, 2), (ADA, 3)):
+        state.receive(author, b"update", summary((X, clock, clock + 1)))
+    assert take(state).authors == [(ADA, 2), (BEN, 1), (ADA, 1)]
+
+
 def test_what_is_not_integrated_is_new_however_often_it_comes() -> None:
     state = new_state()
     assert receive(state, ADA, summary((X, 0, 3), deletes=((X, 0, 1),))) is None
