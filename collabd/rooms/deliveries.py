@@ -11,8 +11,8 @@ from .observer import Observer
 from .peer import Peer
 from .slices import Clock
 
-ASK_SECONDS: Final = 0.1
-"""How often somebody is asked while there are edits."""
+ASK_SECONDS: Final = 0.02
+"""How long after an edit somebody is asked, if nobody is to be asked already."""
 LATE_SECONDS: Final = 5.0
 """Answers that take longer are not counted: a machine that slept answers when it wakes up."""
 
@@ -21,21 +21,23 @@ class Deliveries:
     """One for all rooms of a process.
 
     What a client's edit takes to the server, and from there to another client, the server does not see. So
-    it asks one of those who were just sent something, now and then: the time until the answer is for both.
+    it asks one of those who were sent something, now and then: the time until the answer is for both. It is
+    asked some time later, when everybody has as much else to do as when an edit comes: just after one they
+    are awake, and nothing else is under way.
 
     Args:
-        loop: lets those who wait go first before somebody is asked.
+        loop: says when it is time to ask.
         clock: seconds.
         observer: is told.
     """
 
-    __slots__ = ("_ask_at", "_asked", "_clock", "_loop", "_observer")
+    __slots__ = ("_asked", "_clock", "_is_to_ask", "_loop", "_observer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, observer: Observer) -> None:
         self._loop = loop
         self._clock = clock
         self._observer = observer
-        self._ask_at = float("-inf")
+        self._is_to_ask = False
         self._asked = 0
 
     def sent(self, turns: Sequence[Turn], peers: Collection[Peer], began_at: float) -> None:
@@ -47,11 +49,12 @@ class Deliveries:
         now = self._clock()
         for updates, seconds in delivered(turns, (began_at + now) / 2):
             self._observer.delivered(updates, seconds)
-        if now >= self._ask_at and peers:
-            self._ask_at = now + ASK_SECONDS
-            self._loop.call_soon(self._ask, peers)
+        if not self._is_to_ask:
+            self._is_to_ask = True
+            self._loop.call_later(ASK_SECONDS, self._ask, peers)
 
     def _ask(self, peers: Collection[Peer]) -> None:
+        self._is_to_ask = False
         if peers:
             self._asked += 1
             peer = next(islice(peers, self._asked % len(peers), None))

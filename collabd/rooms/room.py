@@ -346,6 +346,7 @@ class DocumentRoom(YRoom):
     def receive_all(self, peer: Peer, messages: Sequence[bytes]) -> None:
         """Take in messages of a peer one after the other, like :meth:`receive`. Those before one that is not
         taken count."""
+        self._begin_turn()
         at = 0
         while at < len(messages):
             if self._refusal is not None:
@@ -381,9 +382,11 @@ class DocumentRoom(YRoom):
                 data = held.popleft()
                 if peer.session.size_of(data) > LARGE_MESSAGE:
                     inflates = peer.session.inflates
-                    self._handle(peer, await self._runner.run(check_large_message, data, inflates))
+                    events = await self._runner.run(check_large_message, data, inflates)
                 else:
-                    self._handle(peer, peer.session.receive(data))
+                    events = peer.session.receive(data)
+                self._begin_turn()
+                self._handle(peer, events)
         except CollabdError as error:
             self._let_go(peer, error)
         except Exception:
@@ -573,6 +576,7 @@ class DocumentRoom(YRoom):
     async def _submit(self, update: bytes, summary: UpdateSummary, author: Author) -> int:
         if self._refusal is not None:
             raise self._refusal
+        self._begin_turn()
         number = next_number()
         if self._state.receive(number, update, summary) is not None:
             self._state.leave(number)
@@ -622,10 +626,14 @@ class DocumentRoom(YRoom):
 
     # From pending to committed to seen
 
+    def _begin_turn(self) -> None:
+        """What may be an update was read; to be called before it is looked at, since that takes time too."""
+        if not self._flush_is_due:
+            self._delays.begin_turn(self._clock())
+
     def _flush_soon(self) -> None:
         if not self._flush_is_due:
             self._flush_is_due = True
-            self._delays.begin_turn(self._clock())
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:

@@ -2,7 +2,7 @@
 
 from collabd.protocol import messages
 from tests.support.clients import Client
-from tests.support.watching import ServerFactory, figure_becomes, figures, log_lines, logged_updates
+from tests.support.watching import ServerFactory, becomes, figure_becomes, figures, log_lines, logged_updates
 
 
 async def test_metrics_count_what_happened(server: ServerFactory) -> None:
@@ -30,7 +30,7 @@ async def test_metrics_count_what_happened(server: ServerFactory) -> None:
             assert 0 < seen["collabd_commit_seconds_sum"] < 30
             assert seen["collabd_early_updates"] == 0
             assert seen["collabd_seen_seconds_count"] == seen["collabd_edit_seconds_count"] == 30
-            assert seen["collabd_round_trip_seconds_count"] >= 1
+            await becomes(lambda: figures(running)["collabd_round_trip_seconds_count"] >= 1, True)
             await figure_becomes(running, "collabd_redundant_total", 4)
             await cy.close()
         cut = await Client(running.websocket_url("one")).connect()
