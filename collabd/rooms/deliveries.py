@@ -11,7 +11,7 @@ from .observer import Observer
 from .peer import Peer
 from .slices import Clock
 
-ASK_SECONDS: Final = 0.02
+ASK_SECONDS: Final = 0.005
 """How long after an edit somebody is asked, if nobody is to be asked already."""
 LATE_SECONDS: Final = 5.0
 """Answers that take longer are not counted: a machine that slept answers when it wakes up."""
