@@ -19,7 +19,7 @@ class Delays:
         self._in_flight: tuple[Turn, ...] = ()
 
     def begin_turn(self, now: float) -> None:
-        """What may be the first update of a turn is here."""
+        """What comes from now on is of a new turn, if anything does."""
         self._began_at = now
 
     def end_turn(self, pending: int) -> None:

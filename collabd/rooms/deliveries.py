@@ -49,7 +49,7 @@ class Deliveries:
         now = self._clock()
         for updates, seconds in delivered(turns, (began_at + now) / 2):
             self._observer.delivered(updates, seconds)
-        if not self._is_to_ask:
+        if peers and not self._is_to_ask:
             self._is_to_ask = True
             self._loop.call_later(ASK_SECONDS, self._ask, peers)
 

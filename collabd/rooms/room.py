@@ -627,7 +627,8 @@ class DocumentRoom(YRoom):
     # From pending to committed to seen
 
     def _begin_turn(self) -> None:
-        """What may be an update was read; to be called before it is looked at, since that takes time too."""
+        """Updates count from now on, unless some of this turn already do. To be called before what was read
+        is looked at, since that takes time too, and before every :meth:`_flush_soon`."""
         if not self._flush_is_due:
             self._delays.begin_turn(self._clock())
 
@@ -899,6 +900,7 @@ class DocumentRoom(YRoom):
             self._ahead.forget(self._state.head)
             self._take_in_heard()
         if self._state.has_pending:
+            self._begin_turn()
             self._flush_soon()
         elif not self._peers:
             self.idle_since = self._loop.time()
@@ -1014,6 +1016,7 @@ class DocumentRoom(YRoom):
                 self._ask(peer)
             else:
                 self._answer(peer, state_vector)
+        self._begin_turn()
         self._flush_soon()
 
     def _relay_missed(self, head: int, clocks: Mapping[int, int]) -> None:

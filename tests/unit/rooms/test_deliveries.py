@@ -77,6 +77,15 @@ def test_nobody_is_asked_when_all_have_gone() -> None:
     assert office.asked == [0, 0, 0]
 
 
+def test_an_edit_that_reaches_nobody_does_not_keep_others_from_being_asked() -> None:
+    office = Office()
+    office.deliveries.sent(AN_EDIT, (), office.loop.now)
+    office.loop.advance(ASK_SECONDS / 2)
+    office.edit()
+    office.loop.advance(ASK_SECONDS)
+    assert sum(office.asked) == 1
+
+
 async def test_an_edit_that_reaches_nobody_is_told_too() -> None:
     house = House()
     member = Member(await house.room(), 1).join()
