@@ -82,10 +82,11 @@ static void note(Latencies *l, double s) {
     l->sum += s;
 }
 
+/* The middle of the class that it falls in. */
 static double percentile_ms(const Latencies *l, double share) {
     uint64_t so_far = 0;
     for (int i = 0; i < CLASSES; i++)
-        if ((so_far += l->classes[i]) >= share * l->count && l->count) return pow(1.01, i) / 1e3;
+        if ((so_far += l->classes[i]) >= share * l->count && l->count) return pow(1.01, i + .5) / 1e3;
     return -1;
 }
 
